@@ -1,0 +1,5 @@
+"""`python -m detmon`."""
+
+from detmon.cli.app import main
+
+main()

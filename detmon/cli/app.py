@@ -1,0 +1,153 @@
+"""The program `detmon`: global options, the table of nouns, exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from detmon.cli import output
+from detmon.errors import DetmonError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from detmon.client import Client
+
+NOUNS: dict[str, str] = {
+    "model": "The models detmon knows.",
+}
+"""Noun → what it is about, in one line. `detmon.cli.NOUN` is imported when the noun is used, not before."""
+
+
+@dataclass
+class Session:
+    """The global options of this call."""
+
+    db: Path | None = None
+    config: Path | None = None
+    now: str | None = None
+    lock_timeout: str | None = None
+    verbosity: int = 0
+
+    def client(self) -> Client:
+        """A client with these options."""
+        from detmon.client import Client
+        from detmon.times import parse_duration
+
+        wait = None
+        if self.lock_timeout is not None:
+            text = self.lock_timeout
+            wait = parse_duration(text if text[-1:].isalpha() else text + "s").total_seconds()
+        note = output.note if self.verbosity >= 0 else None
+        return Client(self.db, self.config, self.now, lock_timeout=wait, note=note)
+
+
+class Nouns(TyperGroup):
+    """The top level: knows every noun's name and help, loads a noun's module only when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in NOUNS:
+            return None
+        app: typer.Typer = import_module(f"detmon.cli.{name.replace('-', '_')}").app
+        command = typer.main.get_command(app)
+        command.name = name
+        command.help = command.help or NOUNS[name]
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(NOUNS.items()))
+
+
+app = typer.Typer(cls=Nouns, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def detmon(
+    ctx: typer.Context,
+    db: Annotated[Path | None, typer.Option(help="The store (default: ./detmon.duckdb).", envvar="DETMON_DB")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file (default: ./detmon.toml).", envvar="DETMON_CONFIG")
+    ] = None,
+    now: Annotated[str | None, typer.Option(help="Use this time as the clock.", envvar="DETMON_NOW")] = None,
+    lock_timeout: Annotated[
+        str | None, typer.Option(help="How long to wait for other processes, in seconds (default: 60).")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No notes on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More notes on stderr.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Watch object-detection models in production.
+
+    Example: detmon ingest logs/*.parquet && detmon alert check
+    """
+    if version:
+        from detmon import __version__
+
+        output.line(f"detmon {__version__}")
+        raise typer.Exit
+    ctx.obj = Session(db, config, now, lock_timeout, verbose - quiet)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. No traceback reaches a user unless DETMON_DEBUG=1."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=argv, prog_name="detmon", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except typer.Exit as leave:
+        return leave.exit_code
+    except DetmonError as error:
+        return _failed(error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return 141
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument
+            if os.environ.get("DETMON_DEBUG") == "1":
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                sys.stderr.write(error.format_message() + "\n")
+                return 2
+            return _failed(UsageError(error.format_message(), _usage_hint(error)), 2)
+        if os.environ.get("DETMON_DEBUG") == "1":
+            raise
+        unexpected = DetmonError(
+            f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            "this is a fault of detmon; DETMON_DEBUG=1 shows the traceback",
+        )
+        return _failed(unexpected, unexpected.exit_code)
+
+
+def _failed(error: DetmonError, code: int) -> int:
+    output.complain(error)
+    if os.environ.get("DETMON_DEBUG") == "1":
+        raise error
+    return code
+
+
+def _usage_hint(error: Any) -> str | None:
+    ctx = error.ctx
+    if ctx is None:
+        return None
+    wrong = re.match(r"No such (?:command|option):? '?([^'.]+)", error.format_message())
+    known = ctx.command.list_commands(ctx) if hasattr(ctx.command, "list_commands") else []
+    alike = nearest(wrong[1], known) if wrong else None
+    return f"did you mean {alike!r}?" if alike else f"{ctx.command_path} --help"

@@ -1,0 +1,32 @@
+"""Options that many verbs share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detmon.cli.output import Format
+
+if TYPE_CHECKING:
+    from detmon.client import Client
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Rows = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 1 on a finding, 3 when it cannot be decided.")]
+
+
+def noun() -> typer.Typer:
+    """The app of a noun with several verbs."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def client(ctx: typer.Context) -> Client:
+    """The client of this call."""
+    made: Client = ctx.obj.client()
+    return made
+
+
+def chosen(format: Format, json: bool) -> Format:
+    """The format of the rows: `--json` is short for `--format json`."""
+    return Format.json if json else format

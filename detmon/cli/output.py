@@ -1,0 +1,134 @@
+"""The only writer to stdout. stdout is data; notes, progress and errors go to stderr."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from detmon.errors import DetmonError
+from detmon.records import Record, plain
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def document(data: Any) -> None:
+    """One JSON document."""
+    sys.stdout.write(json.dumps(plain(data), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def rows(
+    data: Iterable[Record | Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    *,
+    format: Format = Format.table,
+    empty: str = "nothing",
+) -> None:
+    """Rows in `format`; `columns` are those a table shows (every key goes into the other formats)."""
+    records = [plain(row) for row in data]
+    if format is Format.json:
+        document(records)
+    elif format is Format.jsonl:
+        for record in records:
+            sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    elif format is Format.csv:
+        _csv(records)
+    elif records:
+        _table(records, list(columns or records[0]))
+    else:
+        note(empty)
+
+
+def line(text: str = "") -> None:
+    """One line of text for people."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def pairs(data: Mapping[str, Any]) -> None:
+    """Names and values, one a line, aligned."""
+    width = max((len(key) for key in data), default=0)
+    for key, value in data.items():
+        line(f"{key:<{width}}  {cell(value)}")
+
+
+def note(text: str) -> None:
+    """`note: …` on stderr."""
+    _stderr(f"note: {text}")
+
+
+def warn(text: str) -> None:
+    """`warning: …` on stderr."""
+    _stderr(f"warning: {text}")
+
+
+def complain(error: DetmonError) -> None:
+    """`error: …`, then `hint: …`, on stderr."""
+    _stderr(f"error: {error.message}")
+    if error.hint:
+        _stderr(f"hint: {error.hint}")
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={cell(item)}" for key, item in value.items()) or "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(cell(item) for item in value) or "-"
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: a label must not steer the terminal."""
+    return "".join(char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _stderr(text: str) -> None:
+    sys.stderr.write("\n".join(printable(part) for part in text.splitlines()) + "\n")
+
+
+def _csv(records: list[dict[str, Any]]) -> None:
+    if not records:
+        return
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow(
+            {key: json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else v for key, v in record.items()}
+        )
+    sys.stdout.write(buffer.getvalue())
+
+
+def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        number = all(isinstance(record.get(column), (int, float, type(None))) for record in records)
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for record in records:
+        table.add_row(*(Text(cell(record.get(column))) for column in columns))
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # a pipe has no width: never fold or cut there
+    console.print(table)

@@ -1,0 +1,140 @@
+"""Configuration: TOML files and environment variables, read at each run.
+
+Order: flag > environment > project file (`./detmon.toml`) > user file > default. Every table's keys are known here, so
+that a misspelt one is refused with the nearest that exists. Relative paths are relative to the file that holds them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from detmon.errors import ConfigError, UsageError, nearest
+from detmon.times import parse_duration
+
+ANY = "*"
+"""In KEYS: any key (names that the user chooses, or keys that a feature checks itself)."""
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "": (
+        "db", "lock_timeout", "backend", "ingest", "maintenance", "inhibit", "metrics", "models", "alerts", "ab_tests",
+        "notify", "plugins", "gate", "training", "drift", "ab", "anomaly", "quality",
+    ),
+    "backend": ("url", "path"),
+    "ingest.*": (
+        "log_format", "model", "source", "images", "frames", "complete", "categories", "category_offset", "label",
+        "start", "fps", "tz", "image_size", "image_id", "box_format", "score_scale", "latency_unit", "confidence_floor",
+        "merge_boxes", "map", "bad_rows", "dedup",
+    ),
+    "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
+    "models.*": ("name", "version", "uri", "zone", "baseline", "engine"),
+    "plugins": ("prefer", "disable"),
+    "notify": (ANY,),
+    "notify.email": (
+        "host", "port", "tls", "ca_file", "username", "password", "from", "subject_state", "allow_plain_secrets",
+    ),
+    "notify.slack": ("token", "webhook", "webhooks", "api_url", "allow_plain_secrets"),
+}  # fmt: skip
+"""The known keys of each table; `*` in a table's name stands for a name of the user's."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The merged settings. `table("notify", "slack")` gives a table, or an empty one."""
+
+    db: Path = Path("detmon.duckdb")
+    lock_timeout: timedelta = timedelta(seconds=60)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def table(self, *names: str) -> Mapping[str, Any]:
+        """The table at `names`; an empty mapping where the files do not have it."""
+        found: Any = self.data
+        for name in names:
+            found = found.get(name, {}) if isinstance(found, Mapping) else {}
+        if not isinstance(found, Mapping):
+            raise ConfigError(f"[{'.'.join(names)}] must be a table")
+        return found
+
+
+def load(path: Path | None = None, *, db: Path | str | None = None, lock_timeout: timedelta | None = None) -> Config:
+    """The configuration in force; `db` and `lock_timeout` are the flags, which win.
+
+    Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown key.
+    """
+    data: dict[str, Any] = {}
+    files = []
+    for file, required in _candidates(path):
+        if not file.is_file():
+            if required:
+                raise ConfigError(f"no configuration file at {file}")
+            continue
+        data = _merged(data, _read(file))
+        files.append(file)
+    if lock_timeout is None:
+        lock_timeout = _duration(data, "lock_timeout", Config.lock_timeout)
+    chosen = db or os.environ.get("DETMON_DB") or data.get("db") or Config.db
+    return Config(Path(chosen).expanduser(), lock_timeout, data, tuple(files))
+
+
+def _candidates(path: Path | None) -> list[tuple[Path, bool]]:
+    if path is None and os.environ.get("DETMON_CONFIG"):
+        path = Path(os.environ["DETMON_CONFIG"])
+    if path is not None:
+        return [(path, True)]
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return [(Path(home).expanduser() / "detmon" / "detmon.toml", False), (Path("detmon.toml"), False)]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+    check_keys(data, file)
+    if isinstance(data.get("db"), str):
+        data["db"] = str(file.parent / Path(data["db"]).expanduser())
+    return data
+
+
+def check_keys(data: Mapping[str, Any], file: Path, table: str = "", shown: str = "") -> None:
+    """Raise ConfigError for the first key of `data` that no feature knows; `table` is its entry in KEYS."""
+    known = KEYS.get(table)
+    for key, value in data.items():
+        if known is not None and ANY not in known and key not in known:
+            alike = nearest(key, known)
+            where = f" in [{shown}]" if shown else ""
+            raise ConfigError(
+                f"{file}: unknown key {key!r}{where}",
+                f"did you mean {alike!r}?" if alike else "known: " + ", ".join(known),
+            )
+        if isinstance(value, Mapping):
+            path = f"{table}.{key}" if table else key
+            general = f"{table}.*" if table else "*"
+            below = path if path in KEYS or f"{path}.*" in KEYS else general if general in KEYS else None
+            if below is not None:
+                check_keys(value, file, below, f"{shown}.{key}" if shown else key)
+
+
+def _duration(data: Mapping[str, Any], key: str, default: timedelta) -> timedelta:
+    if key not in data:
+        return default
+    try:
+        return parse_duration(str(data[key]))
+    except UsageError as error:
+        raise ConfigError(f"{key}: {error.message}", error.hint) from None
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result

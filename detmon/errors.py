@@ -1,0 +1,84 @@
+"""Every error a user can meet.
+
+DetmonError                 message, hint, exit code
+├── UsageError          2   the call or the configuration is wrong: change it and call again
+│   ├── ConfigError         an unknown key, a wrong type, a file that is no TOML
+│   ├── UnknownName         no such model, alert, metric, option value …; names the nearest that exists
+│   ├── InputRefused        a file whose meaning an option must settle first
+│   └── TargetError         a notification target that its plugin cannot accept
+└── OperationError      4   the call is right, and it could not be done
+    ├── StoreError          the file is no store, or of another version
+    └── StoreLocked         another process holds the store; `pid` says which
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class DetmonError(Exception):
+    """Base of all errors: `message` says what and where, `hint` what helps, `exit_code` what the shell gets."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DetmonError):
+    """The call is wrong; the same call will fail again."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file or environment variable cannot be used."""
+
+
+class UnknownName(UsageError):
+    """A name that does not exist; the message lists the nearest one that does."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.nearest = nearest(name, known)
+        if hint is None and self.nearest:
+            hint = f"did you mean {self.nearest!r}?"
+        super().__init__(f"unknown {kind} {name!r}", hint)
+
+
+class InputRefused(UsageError):
+    """A file that is not read until an option settles what it means."""
+
+
+class TargetError(UsageError):
+    """A notification target that cannot be parsed."""
+
+
+class OperationError(DetmonError):
+    """The call is right, but it could not be done now."""
+
+    exit_code = 4
+
+
+class StoreError(OperationError):
+    """The store cannot be opened or is damaged."""
+
+
+class StoreLocked(OperationError):
+    """Another process holds the store longer than `--lock-timeout`."""
+
+    def __init__(self, message: str, hint: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.pid = pid
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None when nothing is alike."""
+    import difflib
+
+    folded = {other.casefold(): other for other in known}
+    found = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    return folded[found[0]] if found else None

@@ -1,0 +1,68 @@
+"""What the user gets back: frozen records with attributes, item access and `to_dict()`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from detmon.times import aware_utc, format_duration, format_instant
+
+
+class Record:
+    """Base of all results: `report.class_drift`, `report["class_drift"]` and `report.to_dict()` agree.
+
+    A field whose name is a Python keyword carries a trailing underscore as an attribute and none as a key.
+    Instants are shown with their zone (UTC).
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, datetime):
+                object.__setattr__(self, name, aware_utc(value))
+
+    def __getitem__(self, key: str) -> Any:
+        for field in fields(self):  # type: ignore[arg-type]
+            if key == field.name.rstrip("_"):
+                return getattr(self, field.name)
+        raise KeyError(key)
+
+    def keys(self) -> list[str]:
+        """The keys of `to_dict`, in order."""
+        return [field.name.rstrip("_") for field in fields(self)]  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: what `--json` prints."""
+        return {key: plain(self[key]) for key in self.keys()}
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can carry it: times as `…Z`, NaN and infinities as None."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Model(Record):
+    """One registered model; `id` is the text that logs carry as `model_id`."""
+
+    id: str
+    name: str
+    version: str | None
+    uri: str | None
+    zone: str | None
+    aliases: tuple[str, ...]
+    created_at: datetime

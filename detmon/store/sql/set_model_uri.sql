@@ -1,0 +1,1 @@
+UPDATE models SET uri = $uri WHERE id = $id

@@ -1,0 +1,1 @@
+"""detmon's console notifier."""
