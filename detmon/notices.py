@@ -1,0 +1,138 @@
+"""What is to be told: the notices that a check queues and the delivery sends.
+
+A check composes notices and queues them in its own transaction; from then on the outbox owns them. The payload is JSON
+and holds all that a message needs, so that delivery never looks at rules or instances.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from detmon.hookspecs import Item
+from detmon.records import plain
+from detmon.store import Connection, statement
+from detmon.times import format_instant, parse_instant
+
+KINDS = (
+    "firing", "flapping", "error", "no_data", "reminder", "missed", "resolved", "closed", "error_resolved",
+    "no_data_resolved", "stable", "digest", "delivery_failing",
+)  # fmt: skip
+"""All kinds of notices; a notice with several kinds of items has the first of these that it contains."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message for one target, as composed by a check (or merged from several by the outbox).
+
+    `group_key` says what may be merged with what while it waits: the rule's id, or the cause of a health notice.
+    `severity` is the highest of its items'. `late_by`: how late the check ran. `at`: what the items' times mean now.
+    """
+
+    target: str
+    kind: str
+    group_key: str
+    slot: datetime
+    severity: str
+    items: tuple[Item, ...]
+    alert_id: str | None = None
+    late_by: timedelta | None = None
+
+    @property
+    def notice_id(self) -> str:
+        """32 hex digits that are the same whenever the same news is composed for the same target."""
+        told = sorted([item.instance_key, item.episode_id or "", item.kind] for item in self.items)
+        return digest([self.target, self.group_key, format_instant(self.slot), told])
+
+    def payload(self) -> str:
+        """The notice as JSON."""
+        content = {
+            "kind": self.kind,
+            "severity": self.severity,
+            "late_by_s": self.late_by.total_seconds() if self.late_by else None,
+            "items": [asdict(item) for item in self.items],
+        }
+        return canonical(content)
+
+
+def from_payload(text: str, *, target: str, group_key: str, slot: datetime, alert_id: str | None) -> Notice:
+    """The notice that `Notice.payload` wrote."""
+    content = json.loads(text)
+    items = tuple(Item(**_with_instants(item)) for item in content["items"])
+    late = content["late_by_s"]
+    return Notice(
+        target,
+        content["kind"],
+        group_key,
+        slot,
+        content["severity"],
+        items,
+        alert_id,
+        None if late is None else timedelta(seconds=late),
+    )
+
+
+def queue(con: Connection, notices: Iterable[Notice], *, run_id: str, now: datetime, expires_after: timedelta) -> None:
+    """Put notices into the outbox, in order. Runs in the caller's transaction."""
+    for notice in notices:
+        notice_id = notice.notice_id
+        con.execute(
+            statement("queue_notice"),
+            {
+                "notice_id": notice_id,
+                "target": notice.target,
+                "kind": notice.kind,
+                "group_key": notice.group_key,
+                "alert_id": notice.alert_id,
+                "slot": notice.slot,
+                "run_id": run_id,
+                "payload": notice.payload(),
+                "now": now,
+                "expires_at": now + expires_after,
+            },
+        )
+        for number, item in enumerate(notice.items):
+            con.execute(
+                statement("queue_notice_item"),
+                {
+                    "notice_id": notice_id,
+                    "item": number,
+                    "alert_id": item.alert_id,
+                    "instance_key": item.instance_key,
+                    "episode_id": item.episode_id,
+                    "kind": item.kind,
+                    "detail": canonical(asdict(item)),
+                },
+            )
+
+
+def first_kind(kinds: Iterable[str]) -> str:
+    """The kind of a notice whose items have these kinds."""
+    present = set(kinds)
+    return next(kind for kind in KINDS if kind in present)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """The first 32 hex digits of the sha256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+def with_kind(item: Item, kind: str) -> Item:
+    """The same news under another kind."""
+    return replace(item, kind=kind)
+
+
+def _with_instants(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: parse_instant(value) if key in ("fired_at", "ended_at") and value is not None else value
+        for key, value in item.items()
+    }
