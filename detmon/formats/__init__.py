@@ -1,6 +1,6 @@
 """Reading logs: whatever people have → validated batches in one schema.
 
-`ingest` sees only what this module names: it opens a `Source` and takes `Part`s from the `Reading`. Recognition, mapping,
-the ambiguity detector and validation happen behind it, the same for every format; a format is one file with a reader
-(`detmon.hookspecs.FormatReader`), first-party and third-party alike.
+`ingest` sees only what this module names: it opens a `Source` and takes `Part`s from the `Reading`. Recognition,
+mapping, the ambiguity detector and validation happen behind it, the same for every format; a format is one file with a
+reader (`detmon.hookspecs.FormatReader`), first-party and third-party alike.
 """
