@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detmon import config as configuration
 from detmon import models, times
-from detmon.records import Model
+from detmon.records import Model, Settings
 from detmon.store import Store, transaction
 
 
@@ -58,3 +58,15 @@ class Client:
         """One model by its id, or by its name when that fits one model only."""
         with self.store.reading() as con:
             return models.find(con, id_or_name)
+
+    # --- configuration ---
+
+    def show_config(self) -> Settings:
+        """The settings in force, with secrets masked."""
+        shown = configuration.masked(self.config.data)
+        files = tuple(str(file) for file in self.config.files)
+        return Settings(str(self.config.db), self.config.lock_timeout, files, shown)
+
+    def init_config(self, folder: str | Path = ".") -> Path:
+        """Write a commented `detmon.toml` into `folder`."""
+        return configuration.write_template(Path(folder))

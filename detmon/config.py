@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,29 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
+
+
+TEMPLATE = "template.toml"
+SECRET_KEYS = ("password", "token", "secret", "routing_key", "webhook", "webhooks", "url")
+
+
+def write_template(folder: Path) -> Path:
+    """Write the commented `detmon.toml` into `folder`; raises UsageError when one is there."""
+    path = folder / "detmon.toml"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(resources.files("detmon").joinpath(TEMPLATE).read_text("utf-8"))
+    except FileExistsError:
+        raise UsageError(f"{path} is there already", "edit it, or move it away") from None
+    return path
+
+
+def masked(value: Any, key: str = "") -> Any:
+    """`value` as it may be shown: references to secrets as they are, anything literal in their place as `***`."""
+    if isinstance(value, Mapping):
+        return {name: masked(item, key if key == "webhooks" else str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, key) for item in value]
+    if key in SECRET_KEYS and isinstance(value, str) and not value.startswith(("env:", "file:")):
+        return "***"
+    return value

@@ -66,3 +66,29 @@ class Model(Record):
     zone: str | None
     aliases: tuple[str, ...]
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Settings(Record):
+    """The settings in force; literal secrets are masked."""
+
+    db: str
+    lock_timeout: timedelta
+    files: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Story(Record):
+    """What `detmon demo` did and found."""
+
+    folder: str
+    model_id: str
+    cameras: int
+    days: int
+    ingested: Any
+    alerts: tuple[Any, ...]
+    checks: int
+    episodes: tuple[Mapping[str, Any], ...]
+    firing: tuple[Mapping[str, Any], ...]
+    notices: int

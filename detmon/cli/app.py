@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NOUNS: dict[str, str] = {
     "model": "The models detmon knows.",
+    "config": "The settings in force.",
+    "init": "Write a commented ./detmon.toml.",
+    "demo": "A month of a small camera fleet, watched.",
 }
 """Noun → what it is about, in one line. `detmon.cli.NOUN` is imported when the noun is used, not before."""
 

@@ -1,0 +1,242 @@
+"""A camera fleet that never existed: the log behind `detmon demo` and behind the tests.
+
+The world is the one of docs/statistics.md, "the simulated fleet": boxes cluster within images and images within hours,
+days differ from one another, nights and weekends differ from days, and every camera has its own mix and its own optics.
+A test that passes on independent boxes and fails here would cry wolf in production.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+MODEL = "vehicles@3"
+CLASSES = ("car", "person", "truck", "bicycle", "bus", "motorcycle", "dog", "trailer")
+_BASE_SHARE = (0.40, 0.22, 0.14, 0.10, 0.06, 0.045, 0.025, 0.01)
+_LOGIT_MEAN = (1.6, 1.4, 1.2, 1.3, 1.0, 0.9, 0.8, 0.7)
+_WEEKEND_MIX = (-0.15, 0.2, 0.1, 0.0, -0.2, 0.1, 0.0, 0.0)
+_NIGHT_MIX = (0.1, -0.2, 0.3, 0.0, -0.3, 0.2, 0.0, 0.0)
+_BOX_WIDTH = (120, 40, 190, 60, 220, 70, 45, 160)
+_BOX_ASPECT = (0.62, 2.3, 0.75, 1.1, 0.8, 1.0, 0.8, 0.6)
+IMAGE_WIDTH, IMAGE_HEIGHT = 1280, 720
+CONFIDENCE_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class World:
+    """What is in the fleet's days.
+
+    `days` days from `start` (a midnight, UTC), `cameras` cameras with a frame each `seconds` seconds. The last
+    `bad_days` are the bad week: in the nights and mornings fog takes confidence and far objects, camera `dirty` has a
+    dirty lens all day, camera `slow` answers slowly (cameras count from 0). `level` 0 has no clusters, season or day
+    effects at all, 1 has clusters and the season, 2 also days and weekends.
+    """
+
+    start: datetime
+    days: int = 35
+    cameras: int = 6
+    seconds: int = 120
+    bad_days: int = 7
+    dirty: int | None = 2
+    slow: int | None = 4
+    level: int = 2
+    seed: int = 7
+
+
+def days_of(world: World, model_id: str = MODEL) -> Iterator[tuple[datetime, pa.Table]]:
+    """The fleet's log, a day at a time: (midnight, canonical nested table), equal for equal worlds."""
+    import numpy as np
+
+    rng = np.random.default_rng(world.seed)
+    traits = _Traits(
+        tilt=rng.normal(0, 0.5, (world.cameras, len(CLASSES))),
+        log_rate=rng.normal(0, 0.3, world.cameras),
+        optics=rng.normal(0, 0.15, world.cameras),
+    )
+    frames = 86400 // world.seconds
+    series = _Series(world, rng, frames)
+    for day in range(world.days):
+        yield world.start + timedelta(days=day), _day(world, traits, series, day, frames, rng, model_id)
+
+
+@dataclass
+class _Traits:
+    """What makes one camera unlike another; drawn once."""
+
+    tilt: Floats
+    log_rate: Floats
+    optics: Floats
+
+
+class _Series:
+    """The slow randomness: what whole days, hours and minutes share."""
+
+    def __init__(self, world: World, rng: np.random.Generator, frames: int) -> None:
+        days, cameras, classes = world.days, world.cameras, len(CLASSES)
+        on = float(world.level >= 2)
+        self.day_rate = on * rng.normal(0, 0.12, days)
+        self.day_mix = on * rng.normal(0, 0.08, (days, classes))
+        self.day_confidence = on * rng.normal(0, 0.05, days)
+        clustered = float(world.level >= 1)
+        self.hour_rate = clustered * _ar(days * 24, 0.8, 0.2, (cameras,), rng)
+        step = math.exp(math.log(0.95) * world.seconds / 300)  # the same memory, whatever the frame rate
+        self.crowd = clustered * _ar(days * frames, step, 0.8, (cameras, classes), rng)
+        self.light = _ar(days * frames, math.exp(math.log(0.9) * world.seconds / 300), 0.4 * clustered, (cameras,), rng)
+
+
+def _ar(steps: int, phi: float, sd: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """A stationary AR(1) of standard deviation `sd`, time first."""
+    import numpy as np
+    from scipy.signal import lfilter
+
+    noise = rng.normal(0, 1, (steps, *shape))
+    noise[1:] *= math.sqrt(1 - phi * phi)
+    series: Floats = sd * np.asarray(lfilter([1.0], [1.0, -phi], noise, axis=0))
+    return series
+
+
+def _day(
+    world: World, traits: _Traits, series: _Series, day: int, frames: int, rng: np.random.Generator, model_id: str
+) -> pa.Table:
+    import numpy as np
+    from scipy.special import expit
+
+    cameras, classes = world.cameras, len(CLASSES)
+    hours = np.arange(frames) * world.seconds / 3600
+    night = (hours < 6) | (hours >= 21)
+    weekend = (world.start + timedelta(days=day)).weekday() >= 5 and world.level >= 2
+    seasonal = world.level >= 1
+    bad = day >= world.days - world.bad_days
+    fog = ((hours < 9) | (hours >= 21)) if bad else np.zeros(frames, bool)
+
+    log_share = np.log(_BASE_SHARE) + series.day_mix[day] + weekend * np.array(_WEEKEND_MIX)
+    share = np.exp(log_share + seasonal * night[:, None] * np.array(_NIGHT_MIX))  # frame, class
+    share = share / share.sum(axis=1, keepdims=True)
+    share = share[:, None, :] * np.exp(traits.tilt)  # frame, camera, class
+    share[fog, :, 4:] *= 0.6
+    share /= share.sum(axis=2, keepdims=True)
+
+    season = 1 + seasonal * 0.8 * np.sin(2 * np.pi * (hours - 8) / 24)
+    hour_rate = series.hour_rate[day * 24 + hours.astype(int)]  # frame, camera
+    log_rate = traits.log_rate + hour_rate + series.day_rate[day] - 0.35 * weekend
+    rate = 2.5 * season[:, None] * np.exp(log_rate) * np.where(fog, 0.7, 1.0)[:, None]
+    span = slice(day * frames, (day + 1) * frames)
+    crowd = np.exp(series.crowd[span] - 0.32) if seasonal else 1.0
+    counts = rng.poisson(rate[:, :, None] * share * crowd)  # frame, camera, class
+
+    frame, camera, label = (
+        np.repeat(index, counts.ravel()) for index in np.unravel_index(np.arange(counts.size), counts.shape)
+    )
+    optics = traits.optics + 0.3
+    if bad and world.dirty is not None:
+        optics = optics - 1.1 * (np.arange(cameras) == world.dirty)
+    logit = (
+        np.array(_LOGIT_MEAN)[label]
+        + optics[camera]
+        + series.day_confidence[day]
+        + series.light[span][frame, camera]
+        - 0.3 * seasonal * night[frame]
+        - 0.7 * fog[frame]
+        + rng.normal(0, 0.9, len(label))
+    )
+    confidence = expit(logit)
+    seen = confidence >= CONFIDENCE_FLOOR
+    frame, camera, label, confidence = frame[seen], camera[seen], label[seen], confidence[seen]
+    latency = _latency(world, bad, frames, rng, np.bincount(frame * cameras + camera, minlength=frames * cameras))
+    return _table(world, day, frames, frame * cameras + camera, label, confidence, latency, rng, model_id, classes)
+
+
+def _latency(world: World, bad: bool, frames: int, rng: np.random.Generator, boxes: Any) -> Floats:
+    """Milliseconds of each image: a little more with more boxes, a long tail, and one camera that turns slow."""
+    import numpy as np
+
+    latency = np.exp(rng.normal(math.log(28), 0.18, frames * world.cameras)) + 0.4 * boxes
+    tail = 0.004
+    if world.slow is not None and bad:
+        slow = np.tile(np.arange(world.cameras) == world.slow, frames)
+        latency = np.where(slow, latency * 2.2, latency)
+        stall = slow & (rng.random(len(latency)) < 0.4)
+        latency = np.where(stall, latency + rng.exponential(350, len(latency)), latency)
+    slow_down = np.where(rng.random(len(latency)) < tail, rng.exponential(60, len(latency)), 0.0)
+    result: Floats = latency + slow_down
+    return result
+
+
+def _table(
+    world: World,
+    day: int,
+    frames: int,
+    image: Any,
+    label: Any,
+    confidence: Any,
+    latency: Floats,
+    rng: np.random.Generator,
+    model_id: str,
+    classes: int,
+) -> pa.Table:
+    """The day's arrays as a canonical log: one row an image, cameras interleaved in time."""
+    import numpy as np
+    import pyarrow as pa
+
+    n, cameras = frames * world.cameras, world.cameras
+    midnight = world.start + timedelta(days=day)
+    moments = np.datetime64(midnight, "us") + np.repeat(np.arange(frames) * world.seconds * 1_000_000, cameras)
+    moments = moments + np.tile(np.arange(cameras) * 150_000, frames)  # the cameras answer one after the other
+    names = np.array([f"cam-{number + 1}" for number in range(cameras)])
+    source = np.tile(names, frames)
+    stamps = np.datetime_as_string(moments, unit="s")
+
+    width = np.array(_BOX_WIDTH)[label] * np.exp(rng.normal(0, 0.45, len(label)))
+    width = np.clip(width, 8, IMAGE_WIDTH * 0.9)
+    height = np.clip(width * np.array(_BOX_ASPECT)[label], 8, IMAGE_HEIGHT * 0.9)
+    left = rng.random(len(label)) * (IMAGE_WIDTH - width)
+    top = rng.random(len(label)) * (IMAGE_HEIGHT - height)
+    boxes = pa.StructArray.from_arrays(
+        [pa.array(np.round(side, 1), pa.float32()) for side in (left, top, width, height)], ["x", "y", "w", "h"]
+    )
+    detections = pa.StructArray.from_arrays(
+        [
+            pa.DictionaryArray.from_arrays(pa.array(label, pa.int32()), pa.array(CLASSES[:classes])).cast(pa.string()),
+            pa.array(np.round(confidence, 4), pa.float32()),
+            boxes,
+        ],
+        ["label", "confidence", "bbox"],
+    )
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(image, minlength=n))])
+    return pa.table(
+        {
+            "model_id": pa.array([model_id] * n),
+            "timestamp": pa.array(moments, pa.timestamp("us", tz="UTC")),
+            "image_id": pa.array([f"{where}/{when}.jpg" for where, when in zip(source, stamps, strict=True)]),
+            "source": pa.array(source),
+            "image_width": pa.array(np.full(n, IMAGE_WIDTH), pa.int32()),
+            "image_height": pa.array(np.full(n, IMAGE_HEIGHT), pa.int32()),
+            "latency_ms": pa.array(np.round(latency, 2), pa.float64()),
+            "confidence_floor": pa.array(np.full(n, CONFIDENCE_FLOOR), pa.float64()),
+            "detections": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), detections),
+        }
+    )
+
+
+def write_logs(world: World, folder: Path, model_id: str = MODEL) -> list[Path]:
+    """The fleet's log as one Parquet file a day, `folder/YYYY-MM-DD.parquet`; returns the paths in order."""
+    import pyarrow.parquet as parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for midnight, table in days_of(world, model_id):
+        path = folder / f"{midnight:%Y-%m-%d}.parquet"
+        parquet.write_table(table, path, compression="zstd")
+        paths.append(path)
+    return paths
