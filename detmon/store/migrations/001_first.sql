@@ -4,7 +4,7 @@ CREATE TABLE batches(
   batch_id INTEGER NOT NULL, sha256 VARCHAR, path VARCHAR, format VARCHAR, bytes BIGINT,
   n_read BIGINT, n_ok BIGINT, n_duplicate BIGINT, n_rejected BIGINT, n_detections BIGINT,
   ts_min TIMESTAMP, ts_max TIMESTAMP, denominator VARCHAR /* known | inferred | unknown */,
-  loaded_at TIMESTAMP);
+  complete BOOLEAN NOT NULL /* the source's last batch: its sha256 is known from now on */, loaded_at TIMESTAMP);
 CREATE TABLE predictions(
   prediction_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL, ts TIMESTAMP NOT NULL /* UTC */, image_id VARCHAR NOT NULL,
   image_uri VARCHAR, source VARCHAR, image_width INTEGER, image_height INTEGER, latency_ms FLOAT, status VARCHAR,
@@ -21,17 +21,20 @@ CREATE VIEW detections AS
 CREATE TABLE quarantine(
   batch_id INTEGER, path VARCHAR, line BIGINT, field VARCHAR, code VARCHAR, reason VARCHAR, raw VARCHAR);
 
--- Additive partial sums an hour and batch; reading sums them. Confidences are counted in millionths.
+-- Additive partial sums an hour and batch; reading sums them, they are merged now and then (within one denominator, under
+-- the smallest batch_id). All sums are integers, so that they are exact in any order: confidences (s, ss, ns) in
+-- millionths, latencies in microseconds. `images` counts all rows, `errors` those with status error; the rest is of ok rows.
 CREATE TABLE rollup_images(
   hour TIMESTAMP, model_id VARCHAR, source VARCHAR, batch_id INTEGER, images BIGINT, errors BIGINT, empty BIGINT,
-  n BIGINT, nn BIGINT, s DOUBLE, ss DOUBLE, ns DOUBLE, confidence_n BIGINT,
-  latency_n BIGINT, latency_s DOUBLE, latency_ss DOUBLE,
+  n BIGINT, nn BIGINT, s BIGINT, ss HUGEINT, ns HUGEINT, confidence_n BIGINT,
+  latency_n BIGINT, latency_s HUGEINT, latency_ss HUGEINT,
   ts_min TIMESTAMP, ts_max TIMESTAMP, floor_min FLOAT, floor_max FLOAT);
 CREATE TABLE rollup_histograms(
-  hour TIMESTAMP, model_id VARCHAR, batch_id INTEGER, kind VARCHAR /* confidence | count | latency | area */,
+  hour TIMESTAMP, model_id VARCHAR, batch_id INTEGER,
+  kind VARCHAR /* confidence: 1000 bins | count: 0..65 | latency: ceil(log 1.02) | area: share of the image, ceil(log 1.05) */,
   bin INTEGER, n BIGINT);
 CREATE TABLE rollup_classes(
-  hour TIMESTAMP, model_id VARCHAR, batch_id INTEGER, label VARCHAR, detections BIGINT, images BIGINT, s DOUBLE, ss DOUBLE);
+  hour TIMESTAMP, model_id VARCHAR, batch_id INTEGER, label VARCHAR, detections BIGINT, images BIGINT, s BIGINT, ss HUGEINT);
 
 CREATE TABLE models(
   id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, version VARCHAR, uri VARCHAR, zone VARCHAR, aliases VARCHAR[],
