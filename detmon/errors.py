@@ -50,7 +50,16 @@ class UnknownName(UsageError):
 
 
 class InputRefused(UsageError):
-    """A file that is not read until an option settles what it means."""
+    """A file that is not read until an option settles what it means; `code` says why (docs/formats.md).
+
+    Where no option helps (`curable=False`), the shell gets 4.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, code: str, curable: bool = True) -> None:
+        super().__init__(message, hint)
+        self.code = code
+        if not curable:
+            self.exit_code = OperationError.exit_code
 
 
 class TargetError(UsageError):
@@ -58,9 +67,13 @@ class TargetError(UsageError):
 
 
 class OperationError(DetmonError):
-    """The call is right, but it could not be done now."""
+    """The call is right, but it could not be done now; `code` says why, where a file could not be read."""
 
     exit_code = 4
+
+    def __init__(self, message: str, hint: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class StoreError(OperationError):

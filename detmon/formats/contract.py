@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +96,10 @@ class Reading(Protocol):
 
     def warnings(self) -> list[Warned]:
         """What was found; complete once `parts` is exhausted."""
+        ...
+
+    def sample(self, n: int) -> list[dict[str, Any]]:
+        """The first `n` records that would be stored, for `--dry-run`."""
         ...
 
 

@@ -1,0 +1,303 @@
+"""JSON Lines, the canonical log: whole lines in chunks, read by DuckDB; line by line where something is odd."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from detmon.formats import objects
+from detmon.formats.chunk import RAW_KEPT, Chunk, Seen, raw_schema
+from detmon.formats.contract import Options, Reject
+from detmon.formats.inputs import Input
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+CHUNK = 64 << 20
+"""Bytes of a chunk."""
+PATIENCE = 5.0
+"""Seconds after which a chunk of a stream is handed on, however small."""
+LONGEST_LINE = 16 << 20
+PEEKED = 2000
+"""Lines of the first chunk that are read with Python too: their keys and the shape of their boxes are known then."""
+
+
+@dataclass
+class Lines:
+    """Whole lines of a file: `data` ends with a newline (or the file), `first` is the number of its first line."""
+
+    data: bytes
+    first: int
+    rejects: list[Reject]
+    last: bool = False
+
+
+class JsonLines:
+    """Canonical records, one JSON object a line."""
+
+    denominator = "known"
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        """An object with an image id and a list of detections."""
+        found = objects.first_object(head)
+        if found is None or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
+            return None
+        if isinstance(found.get("detections"), list) and "image_id" in found:
+            return "JSON objects with `image_id` and a list `detections`"
+        return None
+
+    def read(self, source: Input, options: Options) -> Iterator[Chunk]:
+        """The records, a chunk of lines at a time."""
+        parser = _Parser(options)
+        for lines in whole_lines(source):
+            yield parser.chunk(lines)
+
+
+def whole_lines(source: Input, size: int = CHUNK, patience: float = PATIENCE) -> Iterator[Lines]:
+    """Cut a source into whole lines of about `size` bytes; a stream's are handed on after `patience` seconds."""
+    number, kept, rejects = 1, b"", []
+    skipped = 0  # bytes of an over-long line that were read and let go, beside `kept`
+    start_of_file = True
+    while True:
+        block, ended = _block(source, size, patience, kept)
+        if start_of_file and block:
+            block, start_of_file = block.removeprefix(b"\xef\xbb\xbf"), False
+        if skipped:
+            end = block.find(b"\n")
+            skipped += len(block) if end < 0 else end
+            if end < 0 and not ended:
+                continue
+            rejects.append(_too_long(number, skipped, kept))
+            block, kept, skipped = block[end + 1 :] if end >= 0 else b"", b"", 0
+            number += 1
+        data = kept + block
+        cut = len(data) if ended else data.rfind(b"\n") + 1
+        data, kept = data[:cut], data[cut:]
+        if data:
+            data, long_ones = _without_long_lines(data, number)
+            yield Lines(data, number, rejects + long_ones, last=ended)
+            number += data.count(b"\n")
+            rejects = []
+        elif rejects:
+            yield Lines(b"", number, rejects, last=ended)
+            rejects = []
+        if ended:
+            return
+        if len(kept) > LONGEST_LINE:
+            skipped, kept = len(kept), kept[: 4 * RAW_KEPT]
+
+
+def _block(source: Input, size: int, patience: float, kept: bytes) -> tuple[bytes, bool]:
+    """About `size` more bytes, or what came within `patience` seconds (at least a line); and whether that is all."""
+    parts: list[bytes] = []
+    length, deadline, whole = 0, None, False
+    while length < size:
+        if source.live and whole and deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0 or not source.wait(left):
+                break
+        more = source.read(min(size - length, 1 << 20) if source.live else size - length)
+        if not more:
+            if not source.follow or source.path is None:
+                return b"".join(parts), True
+            if not source.grown(patience if deadline is None else max(deadline - time.monotonic(), 0.0)):
+                break
+            continue
+        deadline = deadline or time.monotonic() + patience
+        parts.append(more)
+        length += len(more)
+        whole = whole or b"\n" in more
+    return b"".join(parts), False
+
+
+def _without_long_lines(data: bytes, number: int) -> tuple[bytes, list[Reject]]:
+    """The lines of at most 16 MiB; the others are left as blank lines, so that the numbers stay."""
+    pieces, rejects, begin, done = [], [], 0, 0
+    while len(data) - begin > LONGEST_LINE:
+        end = data.rfind(b"\n", begin, begin + LONGEST_LINE + 1)
+        if end < 0:
+            end = data.find(b"\n", begin)
+            end = len(data) if end < 0 else end
+            place = number + data.count(b"\n", 0, begin)
+            rejects.append(_too_long(place, end - begin, data[begin : begin + 4 * RAW_KEPT]))
+            pieces.append(data[done:begin])
+            done = end
+        begin = end + 1
+    return (b"".join([*pieces, data[done:]]) if rejects else data), rejects
+
+
+def _too_long(line: int, length: int, begin: bytes) -> Reject:
+    size = f"{length / 1e9:.1f} GB" if length >= 1e9 else f"{length / 1e6:.1f} MB"
+    text = begin.decode("utf-8", "replace")[:RAW_KEPT]
+    return Reject(line, None, "line_too_long", f"the line has {size}; only its first 2,000 characters are kept", text)
+
+
+class _Parser:
+    """Turns lines into chunks: the fast way while nothing is odd."""
+
+    def __init__(self, options: Options) -> None:
+        self.map = dict(options.map)
+        self.con: Any = None
+        self.struct_boxes = False
+        self.peeked = False
+
+    def chunk(self, lines: Lines) -> Chunk:
+        """The records of some lines."""
+        seen: list[Seen] = []
+        if not self.peeked and lines.data.strip():
+            self.peeked = True
+            seen = self._peek(lines.data)
+        found = None if self.map else self._fast(lines)
+        if found is None:
+            found = _slowly(lines, self.map)
+            seen = []
+        found.rejects[:0] = lines.rejects
+        found.seen += seen
+        return found
+
+    def _peek(self, data: bytes) -> list[Seen]:
+        """Look at the first lines with Python: unknown keys, tags that are not text, how boxes are written."""
+        seen: list[Seen] = []
+        for line in data[: PEEKED * 2048].split(b"\n", PEEKED)[:PEEKED]:
+            try:
+                found = objects.parse(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                objects.notice(found, seen)
+                boxes = found.get("detections")
+                if isinstance(boxes, list) and boxes and isinstance(boxes[0], dict):
+                    self.struct_boxes |= isinstance(boxes[0].get("bbox"), dict)
+        return seen
+
+    def _fast(self, lines: Lines) -> Chunk | None:
+        """The lines through DuckDB; None when they must be read one by one."""
+        import duckdb
+
+        data = lines.data
+        if _suspicious(data):
+            return None
+        try:
+            table = self._duckdb(data)
+        except duckdb.Error:
+            return None
+        if _lost_types(table):
+            return None
+        numbers = _line_numbers(data, lines.first, table.num_rows)
+        if numbers is None:
+            return None
+        import pyarrow as pa
+
+        table = table.append_column("line", pa.array(numbers))
+        return Chunk(table, lambda rows: _texts(data, [int(numbers[row]) - lines.first for row in rows]))
+
+    def _duckdb(self, data: bytes) -> pa.Table:
+        if self.con is None:
+            from detmon.store import connect
+
+            self.con = connect()
+            self.con.execute("SET preserve_insertion_order = true")
+        with tempfile.NamedTemporaryFile(prefix="detmon-", suffix=".jsonl") as spool:
+            spool.write(data)
+            spool.flush()
+            from detmon.store import statement
+
+            name = "read_lines_struct_boxes" if self.struct_boxes else "read_lines"
+            return self.con.sql(statement(name), params={"file": spool.name}).to_arrow_table()
+
+
+_NOT_NUMBERS = (
+    re.compile(rb'"confidence"\s*:\s*["tf\[{]'),
+    re.compile(rb'"bbox"\s*:\s*(?:\[\s*)?["tf]'),
+    re.compile(rb'_(?:ms|width|height|floor)"\s*:\s*["tf\[{]'),
+)
+
+
+def _suspicious(data: bytes) -> bool:
+    """Whether numbers may be written as text, which DuckDB would take without a word."""
+    return any(pattern.search(data) for pattern in _NOT_NUMBERS) or b'"detections":"' in data
+
+
+def _lost_types(table: pa.Table) -> bool:
+    """Whether a text was something else, or a number is not finite: DuckDB takes both."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    odd = r"^(\{|\[|true$|false$|-?\d+\.\d*([eE][+-]?\d+)?$|-?\d+[eE])"
+    structs = table["detections"].combine_chunks()
+    boxes = (
+        structs.flatten() if isinstance(structs, pa.Array) else pa.concat_arrays([c.flatten() for c in structs.chunks])
+    )
+    label, confidence, bbox, *ids = boxes.flatten()
+    texts = [table[name] for name in ("prediction_id", "model_id", "image_id", "image_uri", "source", "status")]
+    texts = [text for text in (*texts, label.dictionary_encode().dictionary, *ids) if text.null_count < len(text)]
+    if any(pc.any(pc.match_substring_regex(text, odd)).as_py() for text in texts):
+        return True
+    sides = bbox.flatten()
+    numbers = [confidence, *(sides if isinstance(sides, list) else [sides])]
+    numbers += [table[name] for name in ("latency_ms", "confidence_floor", "image_width", "image_height")]
+    return not all(np.isfinite(number.drop_null().to_numpy()).all() for number in numbers)
+
+
+def _line_numbers(data: bytes, first: int, rows: int) -> NDArray[np.int64] | None:
+    """The line of each row; blank lines have none. None when the numbers do not fit."""
+    import numpy as np
+
+    ends = data.count(b"\n") + (not data.endswith(b"\n"))
+    if ends == rows:
+        return np.arange(first, first + rows, dtype=np.int64)
+    filled = [place for place, line in enumerate(data.split(b"\n")) if line.strip()]
+    return np.array(filled, np.int64) + first if len(filled) == rows else None
+
+
+def _texts(data: bytes, places: Sequence[int]) -> list[str]:
+    """Some lines, counted from 0, as text."""
+    wanted, found = sorted(set(places)), {}
+    begin, line = 0, 0
+    for place in wanted:
+        while line < place:
+            begin = data.find(b"\n", begin) + 1
+            line += 1
+        end = data.find(b"\n", begin)
+        found[place] = (
+            data[begin : end if end >= 0 else len(data)][: 4 * RAW_KEPT].decode("utf-8", "replace").strip("\r")
+        )
+    return [found[place] for place in places]
+
+
+def _slowly(lines: Lines, mapping: dict[str, str]) -> Chunk:
+    """Line by line, with exact reasons."""
+    rows: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
+    seen: list[Seen] = []
+    texts: list[bytes] = []
+    everything = lines.data.split(b"\n")
+    for place, line in enumerate(everything):
+        if not line.strip():
+            continue
+        try:
+            record = objects.record(objects.parse(line), mapping, seen)
+        except objects.Unusable as fault:
+            cut_off = lines.last and place == len(everything) - 1 and fault.code == "bad_json"
+            code, reason = (
+                ("truncated_line", "the last line is cut off; ingest again when it is complete")
+                if cut_off
+                else (fault.code, fault.reason)
+            )
+            text = line[: 4 * RAW_KEPT].decode("utf-8", "replace")[:RAW_KEPT]
+            rejects.append(Reject(lines.first + place, fault.field, code, reason, text))
+            continue
+        record["line"] = lines.first + place
+        rows.append(record)
+        texts.append(line)
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(rows, schema=raw_schema())
+    return Chunk(table, lambda some: [texts[k].decode("utf-8", "replace") for k in some], rejects, seen)

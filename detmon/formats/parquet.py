@@ -1,0 +1,172 @@
+"""Canonical Parquet: one row an inference, detections nested."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from detmon.errors import OperationError, nearest
+from detmon.formats.chunk import CANONICAL, Chunk, Seen, of_batch
+from detmon.formats.contract import Options
+from detmon.formats.inputs import PARQUET, Input
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+ROWS = 125_000
+"""Records of a chunk."""
+MOST_BOXES = 1_000_000
+"""Boxes of a chunk, about: row groups with many boxes an image are read in smaller pieces."""
+
+
+class Parquet:
+    """Canonical records in Parquet."""
+
+    denominator = "known"
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        """Columns `image_id` and `detections`."""
+        if not head.startswith(PARQUET):
+            return None
+        names = open_parquet(path, path).schema_arrow.names
+        return "Parquet with columns `image_id` and `detections`" if {"image_id", "detections"} <= set(names) else None
+
+    def read(self, source: Input, options: Options) -> Iterator[Chunk]:
+        """The records, in row order."""
+        import pyarrow as pa
+
+        file = open_parquet(str(source.as_path()), source.name)
+        names = file.schema_arrow.names
+        wanted = _wanted(names, options.map)
+        seen = _unknown(names, wanted, options)
+        folders = hive(source.path)
+        line = 1
+        for table in _tables(file, wanted, source.name):
+            n = table.num_rows
+            if options.map:
+                table = mapped(table, options.map)
+            for name, value in folders.items():
+                if name not in table.column_names:
+                    table = table.append_column(name, pa.array([value] * n, pa.string()))
+            chunk = of_batch(table, line)
+            chunk.seen, seen = seen, []
+            line += n
+            yield chunk
+
+
+def open_parquet(path: str, name: str) -> pq.ParquetFile:
+    """The file, or an OperationError when it is cut off or none at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
+
+
+def _tables(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    try:
+        for batch in file.iter_batches(batch_size=_rows(file), columns=columns):
+            yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
+
+
+def _rows(file: pq.ParquetFile) -> int:
+    """Rows of a piece, by how many boxes a row has at most on average in a row group."""
+    most = 1.0
+    for group in range(file.metadata.num_row_groups):
+        info = file.metadata.row_group(group)
+        values = max((info.column(k).num_values for k in range(info.num_columns)), default=0)
+        most = max(most, values / max(info.num_rows, 1))
+    return max(1, min(ROWS, int(MOST_BOXES / most)))
+
+
+def _wanted(names: list[str], mapping: Any) -> list[str]:
+    mapped_from = {path.split(".")[0] for field, path in mapping.items() if not field.startswith("detections.")}
+    return [name for name in names if name in CANONICAL or name in mapped_from]
+
+
+def _unknown(names: list[str], wanted: list[str], options: Options) -> list[Seen]:
+    if options.map:
+        return []
+    found = []
+    for name in names:
+        if name not in wanted:
+            alike = nearest(name, CANONICAL)
+            hint = f" (did you mean `{alike}`?)" if alike else ""
+            found.append(Seen("unknown_field", f"`{name}` is not a field{hint}"))
+    return found
+
+
+def mapped(table: pa.Table, mapping: Any) -> pa.Table:
+    """The table with its columns under canonical names; `detections.FIELD` renames a field of the boxes."""
+    import pyarrow as pa
+
+    columns = {name: table[name] for name in table.column_names if name in CANONICAL}
+    inner = {}
+    for field, path in mapping.items():
+        if field.startswith("detections."):
+            inner[field.removeprefix("detections.")] = path
+        else:
+            columns[field] = _at(table, path)
+    if inner and "detections" in columns:
+        columns["detections"] = _renamed(columns["detections"], inner)
+    return pa.table(columns)
+
+
+def _at(table: pa.Table, path: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if path in table.column_names:
+        return table[path]
+    first, *rest = path.split(".")
+    if first not in table.column_names:
+        return pa.nulls(table.num_rows)
+    column = table[first]
+    for part in rest:
+        if not pa.types.is_struct(column.type) or column.type.get_field_index(part) < 0:
+            return pa.nulls(table.num_rows)
+        column = pc.struct_field(column, part)
+    return column
+
+
+def _renamed(column: Any, inner: dict[str, str]) -> Any:
+    import pyarrow as pa
+
+    column = column.combine_chunks()
+    structs = column.flatten()
+    flat = pa.table(dict(zip([f.name for f in structs.type], structs.flatten(), strict=True)))
+    parts = {name: flat[name] for name in flat.column_names}
+    for field, path in inner.items():
+        if "," in path:
+            sides = [_at(flat, part).combine_chunks() for part in path.split(",")]
+            parts[field] = pa.StructArray.from_arrays(sides, ["x", "y", "w", "h"])
+        else:
+            parts[field] = _at(flat, path)
+    arrays = [part.combine_chunks() if isinstance(part, pa.ChunkedArray) else part for part in parts.values()]
+    boxes = pa.StructArray.from_arrays(arrays, list(parts))
+    import pyarrow.compute as pc
+
+    counts = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    import numpy as np
+
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, boxes, mask=column.is_null() if column.null_count else None)
+
+
+def hive(path: Path | None) -> dict[str, str]:
+    """The fields that folder names give: `model_id=…`, `source=…`."""
+    parts = path.absolute().parent.parts if path is not None else ()
+    found = (re.fullmatch(r"(model_id|source)=(.*)", part) for part in parts)
+    return {match[1]: unquote(match[2]) for match in found if match and match[2] != "__HIVE_DEFAULT_PARTITION__"}

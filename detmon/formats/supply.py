@@ -1,0 +1,206 @@
+"""What a log lacks or writes its own way, put right by the options: a frame in → the frame as it is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from detmon.errors import InputRefused, UsageError
+from detmon.formats.contract import Options
+from detmon.formats.frame import Frame
+from detmon.formats.instants import State
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.floating[Any]]
+
+LAYOUTS = ("xywh", "xyxy", "cxcywh")
+SCALES = ("probability", "percent", "logit", "clip")
+
+
+def check_options(options: Options) -> None:
+    """Raise UsageError for an option whose value has no meaning."""
+    from detmon.times import parse_zone
+
+    choices = {
+        "box_format": (*LAYOUTS, *(f"{layout}-norm" for layout in LAYOUTS)),
+        "score_scale": SCALES,
+        "latency_unit": ("ms", "s"),
+        "image_id": ("path", "name", "stem"),
+        "bad_rows": ("quarantine", "fail"),
+    }
+    for name, known in choices.items():
+        value = getattr(options, name)
+        if value is not None and value not in known:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: not known", "one of " + ", ".join(known))
+    if options.tz is not None:
+        parse_zone(options.tz)
+    if options.fps is not None and not options.fps > 0:
+        raise UsageError("--fps must be above 0")
+    if options.merge_boxes is not None and not 0 < options.merge_boxes <= 1:
+        raise UsageError("--merge-boxes must lie in (0, 1]")
+
+
+class Supply:
+    """Applies the options to one frame after the other; frames come in the file's order.
+
+    `layout` is how the log writes a box. Raises InputRefused where a size is needed and nobody knows it.
+    """
+
+    def __init__(self, name: str, options: Options, layout: str = "xywh") -> None:
+        self.name = name
+        self.options = options
+        self.layout = options.box_format or layout
+        self._first_frame: int | None = None
+        self._place = 0
+
+    def __call__(self, frame: Frame) -> Frame:
+        self._texts(frame)
+        self._sizes(frame)
+        self._times(frame)
+        self._scores(frame)
+        self._layout(frame)
+        if self.options.latency_unit == "s":
+            frame.numbers["latency_ms"] = frame.numbers["latency_ms"] * 1000
+        if self.options.merge_boxes is not None:
+            frame.boxes = _merged(frame, self.options.merge_boxes)
+        return frame
+
+    def _texts(self, frame: Frame) -> None:
+        texts, options = frame.texts, self.options
+        for name, value in (("model_id", options.model), ("source", options.source), ("status", "ok")):
+            if value is not None and texts[name].null_count:
+                texts[name] = texts[name].fill_null(value)
+        texts["image_id"] = image_ids(texts["image_id"], options.image_id)
+        if options.confidence_floor is not None:
+            import numpy as np
+
+            floor = frame.numbers["confidence_floor"]
+            frame.numbers["confidence_floor"] = np.where(np.isnan(floor), options.confidence_floor, floor)
+        if options.label is not None and frame.boxes.label.null_count:
+            frame.boxes.label = frame.boxes.label.fill_null(options.label)
+
+    def _sizes(self, frame: Frame) -> None:
+        import numpy as np
+
+        if self.options.image_size is None:
+            return
+        width, height = frame.numbers["image_width"], frame.numbers["image_height"]
+        unknown = np.isnan(width) | np.isnan(height)
+        frame.numbers["image_width"] = np.where(unknown, self.options.image_size[0], width)
+        frame.numbers["image_height"] = np.where(unknown, self.options.image_size[1], height)
+
+    def _times(self, frame: Frame) -> None:
+        import numpy as np
+
+        begin = self._place
+        self._place += len(frame)
+        missing = frame.times.state == State.missing
+        if self.options.start is None or not missing.any():
+            return
+        from detmon.times import EPOCH, naive_utc
+
+        start = round((naive_utc(self.options.start) - EPOCH).total_seconds() * 1e6)
+        if self.options.fps is None:
+            frame.times.micros[missing] = start
+        else:
+            number = frame_numbers(frame.texts["image_id"])
+            if number is None:
+                number = np.arange(begin, begin + len(frame))
+            if self._first_frame is None:
+                self._first_frame = int(number.min())
+            passed = (number - self._first_frame) * (1e6 / self.options.fps)
+            frame.times.micros = np.where(missing, start + np.rint(passed).astype(np.int64), frame.times.micros)
+        frame.times.state = np.where(missing, State.ok, frame.times.state).astype(np.uint8)
+
+    def _scores(self, frame: Frame) -> None:
+        import numpy as np
+
+        scale, boxes = self.options.score_scale, frame.boxes
+        if scale == "percent":
+            boxes.confidence = boxes.confidence / 100
+        elif scale == "clip":
+            boxes.confidence = np.clip(boxes.confidence, 0, 1)
+        elif scale == "logit":
+            with np.errstate(over="ignore"):
+                boxes.confidence = 1 / (1 + np.exp(-boxes.confidence.astype(np.float64)))
+
+    def _layout(self, frame: Frame) -> None:
+        import numpy as np
+
+        if self.layout == "xywh" or not len(frame.boxes):
+            return
+        a, b, c, d = frame.boxes.xywh
+        layout = self.layout.removesuffix("-norm")
+        if layout == "xyxy":
+            sides = [a, b, c - a, d - b]
+        elif layout == "cxcywh":
+            sides = [a - c / 2, b - d / 2, c, d]
+        else:
+            sides = [a, b, c, d]
+        if self.layout != layout:
+            width, height = self._box_sizes(frame)
+            sides = [sides[0] * width, sides[1] * height, sides[2] * width, sides[3] * height]
+        frame.boxes.xywh = np.stack(sides)
+
+    def _box_sizes(self, frame: Frame) -> tuple[Numbers, Numbers]:
+        import numpy as np
+
+        owner = frame.boxes.owner
+        width, height = frame.numbers["image_width"][owner], frame.numbers["image_height"][owner]
+        if (np.isnan(width) | np.isnan(height)).any():
+            raise InputRefused(
+                f"{self.name}: boxes are shares of the image, and the image's size is not known",
+                "--image-size WxH, or --images LIST",
+                code="no_image_size",
+            )
+        return width, height
+
+
+def image_ids(column: pa.Array, style: str) -> pa.Array:
+    """Paths as image ids: `path` (slashes made equal), `name` (last part) or `stem` (without extension)."""
+    import pyarrow.compute as pc
+
+    if pc.any(pc.match_substring(column, "\\")).as_py():
+        column = pc.replace_substring(column, "\\", "/")
+    if pc.any(pc.starts_with(column, "./")).as_py():
+        column = pc.replace_substring_regex(column, r"^(\./)+", "")
+    if style in ("name", "stem"):
+        column = pc.replace_substring_regex(column, r"^.*/", "")
+    if style == "stem":
+        column = pc.replace_substring_regex(column, r"^(.+)\.[^.]*$", r"\1")
+    return column
+
+
+def frame_numbers(ids: pa.Array) -> NDArray[np.int64] | None:
+    """The image ids as numbers (the digits after the last slash); None when they are not all numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    digits = pc.replace_substring_regex(ids, r"^.*/", "")
+    if not len(ids) or ids.null_count or not pc.all(pc.match_substring_regex(digits, r"^\d{1,15}$")).as_py():
+        return None
+    numbers: NDArray[np.int64] = digits.cast(pa.int64()).to_numpy()
+    return numbers
+
+
+def _merged(frame: Frame, at_least: float) -> Any:
+    """The boxes without those that overlap a more confident box of their image by `at_least` (IoU)."""
+    import numpy as np
+
+    from detmon.matching import overlaps
+
+    boxes = frame.boxes
+    found = overlaps(boxes.xywh, boxes.offsets, at_least)
+    rank = np.where(np.isnan(boxes.confidence), -1.0, boxes.confidence)
+    partners: dict[int, list[int]] = {}
+    for one, other in zip(found.first.tolist(), found.second.tolist(), strict=True):
+        partners.setdefault(one, []).append(other)
+        partners.setdefault(other, []).append(one)
+    kept = np.ones(len(boxes), bool)
+    for box in sorted(partners, key=lambda place: (-rank[place], place)):
+        if kept[box]:
+            kept[partners[box]] = False
+    return boxes.keep(kept)
