@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from detmon import config as configuration
-from detmon import models, times
-from detmon.records import Model, Settings
+from detmon import models, notify, times
+from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
 from detmon.store import Store, transaction
 
 
@@ -70,3 +73,61 @@ class Client:
     def init_config(self, folder: str | Path = ".") -> Path:
         """Write a commented `detmon.toml` into `folder`."""
         return configuration.write_template(Path(folder))
+
+    # --- notices ---
+
+    def use_env_file(self, path: str | Path | None) -> None:
+        """Put the `KEY=VALUE` lines of a file that only its owner may read into the environment."""
+        from detmon.notify.secrets import read_env_file
+
+        if path is not None:
+            os.environ.update(read_env_file(Path(path)))
+
+    def test_target(
+        self, target: str, kind: str = "firing", *, dry_run: bool = False, console: TextIO | None = None
+    ) -> TargetTest:
+        """Send a message headed TEST to a target; a dry run shows it instead."""
+        from detmon.notify import manage
+
+        return manage.try_out(self.config, target, kind, self.now(), console or sys.stdout, dry_run=dry_run)
+
+    def send_notices(self, console: TextIO | None = None) -> Delivery:
+        """Send the notices that are due; `stdout:` targets write to `console`."""
+        return notify.deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
+
+    def list_notices(self, status: str | None = None, limit: int = 100) -> list[QueuedNotice]:
+        """The newest notices, with one status or with any."""
+        from detmon.notify import manage
+
+        with self.store.reading() as con:
+            return manage.listed(con, status, limit)
+
+    def show_notice(self, notice_id: str) -> NoticeDetails:
+        """One notice, and its message as it would read now."""
+        from detmon.notify import manage
+
+        with self.store.reading() as con:
+            return manage.show(con, self.config, notice_id, self.now())
+
+    def retry_notices(self, notice_ids: Sequence[str] = (), *, dead: bool = False) -> list[QueuedNotice]:
+        """Make dead or waiting notices due at once."""
+        from detmon.notify import manage
+
+        with self.store.writing() as con, transaction(con):
+            return manage.retry(con, notice_ids, dead, self.now())
+
+    def drop_notices(self, notice_ids: Sequence[str] = (), *, dead: bool = False) -> list[QueuedNotice]:
+        """Give dead or waiting notices up."""
+        from detmon.notify import manage
+
+        with self.store.writing() as con, transaction(con):
+            return manage.drop(con, notice_ids, dead, self.now())
+
+    def list_plugins(self) -> list[PluginInfo]:
+        """The installed plugins, also those that did not load; what is wrong with any of them is noted."""
+        from detmon.notify import manage
+
+        found, problems = manage.installed(self.config)
+        for problem in problems:
+            self._note(problem)
+        return found

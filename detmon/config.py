@@ -21,6 +21,9 @@ from detmon.times import parse_duration
 ANY = "*"
 """In KEYS: any key (names that the user chooses, or keys that a feature checks itself)."""
 
+ANY_TABLE = "*.*"
+"""In KEYS: any table (those of plugins); a misspelt plain key is still refused."""
+
 KEYS: dict[str, tuple[str, ...]] = {
     "": (
         "db", "lock_timeout", "backend", "ingest", "maintenance", "inhibit", "metrics", "models", "alerts", "ab_tests",
@@ -35,11 +38,13 @@ KEYS: dict[str, tuple[str, ...]] = {
     "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
     "models.*": ("name", "version", "uri", "zone", "baseline", "engine"),
     "plugins": ("prefer", "disable"),
-    "notify": (ANY,),
+    "notify": (
+        "default", "fallback", "overdue_after", "group_by", "zone", "include_examples", "deliver_closed", ANY_TABLE,
+    ),
     "notify.email": (
         "host", "port", "tls", "ca_file", "username", "password", "from", "subject_state", "allow_plain_secrets",
     ),
-    "notify.slack": ("token", "webhook", "webhooks", "api_url", "allow_plain_secrets"),
+    "notify.slack": ("token", "webhook", "webhooks", "api_url", "allow_plain_secrets", "allow_http"),
 }  # fmt: skip
 """The known keys of each table; `*` in a table's name stands for a name of the user's."""
 
@@ -105,16 +110,20 @@ def _read(file: Path) -> dict[str, Any]:
     return data
 
 
+def _known(key: str, value: Any, known: tuple[str, ...]) -> bool:
+    return key in known or ANY in known or (ANY_TABLE in known and isinstance(value, Mapping))
+
+
 def check_keys(data: Mapping[str, Any], file: Path, table: str = "", shown: str = "") -> None:
     """Raise ConfigError for the first key of `data` that no feature knows; `table` is its entry in KEYS."""
     known = KEYS.get(table)
     for key, value in data.items():
-        if known is not None and ANY not in known and key not in known:
+        if known is not None and not _known(key, value, known):
             alike = nearest(key, known)
             where = f" in [{shown}]" if shown else ""
             raise ConfigError(
                 f"{file}: unknown key {key!r}{where}",
-                f"did you mean {alike!r}?" if alike else "known: " + ", ".join(known),
+                f"did you mean {alike!r}?" if alike else "known: " + ", ".join(name for name in known if name != ANY_TABLE),
             )
         if isinstance(value, Mapping):
             path = f"{table}.{key}" if table else key

@@ -7,12 +7,16 @@ historic: each is called once, with `register`, when the plugin is loaded.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 import pluggy
+
+from detmon.times import format_instant
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -21,6 +25,8 @@ hookspec = pluggy.HookspecMarker("detmon")
 hookimpl = pluggy.HookimplMarker("detmon")
 
 API_VERSION = 1
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+"""A notification scheme: the text before the first `:` of a target."""
 
 
 # --- notifiers ---------------------------------------------------------------------------------------------------
@@ -32,6 +38,8 @@ class Capabilities:
 
     max_chars: int = 10_000
     rate_per_s: float = 1.0
+    timeout_s: float = 10.0
+    """A send that has not come back after so long is given up; it may have arrived."""
     per_instance: bool = False
     """One notice an instance instead of one a rule."""
     stateful: bool = False
@@ -53,6 +61,9 @@ class Target:
     address: str
     options: Mapping[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.rest}"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -72,11 +83,16 @@ class Sent:
 
 @dataclass(frozen=True)
 class Retry:
-    """Not delivered, and a later try can help. `after` is in seconds; `ambiguous`: it may have arrived."""
+    """Not delivered, and a later try can help.
+
+    `after` is in seconds; `ambiguous`: it may have arrived; `soon`: a second try within seconds can help (a refused
+    connection, a name that did not resolve, a definite 5xx).
+    """
 
     reason: str
     after: float | None = None
     ambiguous: bool = False
+    soon: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +149,41 @@ class Message:
     labels: Mapping[str, str]
 
 
+def message_json(message: Message, ctx: SendContext) -> str:
+    """A message as one line of JSON: what files and webhooks get. Keys are only ever added."""
+    first = message.items[0] if message.items else None
+    content = {
+        "version": 1,
+        "notice_id": ctx.notice_id,
+        "kind": message.kind,
+        "attempt": ctx.attempt,
+        "maybe_repeat": message.maybe_repeat,
+        "sent_at": ctx.now,
+        "severity": message.severity,
+        "late_by_s": message.late_by.total_seconds() if message.late_by else None,
+        "alert": first
+        and {
+            "id": first.alert_id,
+            "name": first.alert,
+            "model_id": first.model_id,
+            "severity": message.severity,
+            "metric": first.metric,
+            "operator": first.operator,
+            "threshold": first.threshold,
+            "window": first.window,
+        },
+        "items": [asdict(item) for item in message.items],
+        "omitted": message.omitted,
+        "title": message.title,
+        "text": message.text,
+    }
+    return json.dumps(content, ensure_ascii=False, default=_instant_text)
+
+
+def _instant_text(value: object) -> str:
+    return format_instant(value) if isinstance(value, datetime) else str(value)
+
+
 class Secret:
     """A secret that no `print`, log or traceback shows."""
 
@@ -154,15 +205,18 @@ class Secret:
 class Response(Protocol):
     """What `Http` answers: the part of `requests.Response` a notifier needs."""
 
-    status_code: int
-    headers: Mapping[str, str]
-    text: str
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Any: ...
+    @property
+    def text(self) -> str: ...
 
     def json(self) -> Any: ...
 
 
 class Http(Protocol):
-    """HTTP with time-outs, without redirects, without retries; failures come as `Retry`-ready exceptions."""
+    """HTTP with time-outs, without redirects, without retries; a failure raises SendFailed with the right outcome."""
 
     def post(
         self, url: str, *, json: Any = None, data: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -172,18 +226,35 @@ class Http(Protocol):
 
 
 class SendContext(Protocol):
-    """What a notifier gets beside the message. `deadline` is a `time.monotonic()` value."""
+    """What a notifier gets beside the message.
 
-    notice_id: str
-    attempt: int
-    deadline: float
-    now: datetime
-    receipt: Mapping[str, str] | None
-    http: Http
-    config: Mapping[str, object]
+    `deadline` is a `time.monotonic()` value. `receipt` is that of the first notice of the oldest open episode in the
+    message, for threads and updates. `config` is the scheme's table. `console` is where text for the person at the
+    terminal goes: stdout, or stderr when stdout carries JSON.
+    """
+
+    @property
+    def notice_id(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def deadline(self) -> float: ...
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def receipt(self) -> Mapping[str, str] | None: ...
+    @property
+    def http(self) -> Http: ...
+    @property
+    def config(self) -> Mapping[str, object]: ...
+    @property
+    def console(self) -> TextIO: ...
 
     def secret(self, name: str) -> Secret:
-        """The secret a setting or environment variable names; raises MissingSetting when there is none."""
+        """The secret that a key of the scheme's table, an environment variable or a reference (`env:X`) names.
+
+        Raises MissingSetting when there is none.
+        """
         ...
 
 
@@ -191,13 +262,23 @@ class MissingSetting(Exception):
     """A secret or server setting is absent here: the notice waits, nothing is lost."""
 
 
+class SendFailed(Exception):
+    """Raised by `Http`, or by a notifier instead of returning: `outcome` is what became of the message."""
+
+    def __init__(self, outcome: Retry | Permanent) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
 @dataclass(frozen=True)
 class NotifierConfig:
-    """A scheme's own table of the configuration, and its secrets."""
+    """A scheme's own table of the configuration, its secrets and its other settings."""
 
     table: Mapping[str, Any]
     secret: Callable[[str], Secret | None]
-    """Looks a setting or environment variable up (also `…_FILE`); None when there is none."""
+    """Looks a key of the table, an environment variable (also `…_FILE`) or a reference up; None when there is none."""
+    setting: Callable[[str], str | None] = lambda name: None
+    """An environment variable (also `…_FILE`) that is no secret; None when there is none."""
 
 
 class Notifier:
@@ -220,6 +301,10 @@ class Notifier:
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
         """Send one message. Must come back before `ctx.deadline`."""
         raise NotImplementedError
+
+    def preview(self, target: Target, message: Message, ctx: SendContext) -> str:
+        """What `send` would hand over, for people: `notify test --dry-run`. Sends nothing, needs no secret."""
+        return f"{message.title}\n\n{message.text}"
 
 
 class RegisterNotifier(Protocol):

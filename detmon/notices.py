@@ -95,19 +95,24 @@ def queue(con: Connection, notices: Iterable[Notice], *, run_id: str, now: datet
                 "expires_at": now + expires_after,
             },
         )
-        for number, item in enumerate(notice.items):
-            con.execute(
-                statement("queue_notice_item"),
-                {
-                    "notice_id": notice_id,
-                    "item": number,
-                    "alert_id": item.alert_id,
-                    "instance_key": item.instance_key,
-                    "episode_id": item.episode_id,
-                    "kind": item.kind,
-                    "detail": canonical(asdict(item)),
-                },
-            )
+        queue_items(con, notice_id, notice.items)
+
+
+def queue_items(con: Connection, notice_id: str, items: Iterable[Item]) -> None:
+    """Note what a queued notice tells. Runs in the caller's transaction."""
+    for number, item in enumerate(items):
+        con.execute(
+            statement("queue_notice_item"),
+            {
+                "notice_id": notice_id,
+                "item": number,
+                "alert_id": item.alert_id,
+                "instance_key": item.instance_key,
+                "episode_id": item.episode_id,
+                "kind": item.kind,
+                "detail": canonical(asdict(item)),
+            },
+        )
 
 
 def first_kind(kinds: Iterable[str]) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOUNS: dict[str, str] = {
     "model": "The models detmon knows.",
     "config": "The settings in force.",
+    "notify": "Where notices go, and what became of them.",
+    "plugins": "The installed plugins.",
     "init": "Write a commented ./detmon.toml.",
     "demo": "A month of a small camera fleet, watched.",
 }

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TextIO
 
 from detmon.errors import DetmonError
 from detmon.records import Record, plain
@@ -53,6 +53,17 @@ def rows(
 def line(text: str = "") -> None:
     """One line of text for people."""
     sys.stdout.write(printable(text) + "\n")
+
+
+def text(block: str) -> None:
+    """Several lines of text for people."""
+    for part in block.splitlines():
+        line(part)
+
+
+def console(json: bool) -> TextIO:
+    """Where `stdout:` targets write: stdout, unless it carries a JSON document."""
+    return sys.stderr if json else sys.stdout
 
 
 def pairs(data: Mapping[str, Any]) -> None:

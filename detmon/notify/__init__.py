@@ -1,0 +1,55 @@
+"""Telling: drains the outbox through the notifiers that plugins bring.
+
+`deliver` sends what waits; `parse_target` and `check_target` serve those who make rules.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+from detmon.config import Config
+from detmon.records import Delivery
+
+if TYPE_CHECKING:
+    from detmon.hookspecs import Target
+    from detmon.store import Store
+
+__all__ = ["check_target", "deliver", "parse_target"]
+
+
+def deliver(store: Store, config: Config, *, now: datetime, console: TextIO) -> Delivery:
+    """Send what is due, record what became of it, and count what is left.
+
+    While nothing waits this is one small query, and no plugin is imported. `console` is where `stdout:` targets write.
+    Raises StoreLocked when the store cannot be opened in time; KeyboardInterrupt after SIGINT or SIGTERM, once all
+    that was claimed is recorded or given back.
+    """
+    from detmon.notify import outbox, settings
+
+    about = settings.read(config)
+    with store.reading() as con:
+        seen = outbox.glance(con, now, about.overdue_after)
+    if not seen.queued and not seen.sending:
+        return Delivery(dead=seen.dead, problems=outbox.dead_letters(seen))
+    from detmon.notify import delivery
+
+    return delivery.Run(store, config, now, console).deliver()
+
+
+def parse_target(config: Config, text: str) -> Target:
+    """The target that `text` names; a rule keeps `str()` of it. Raises UsageError naming the nearest scheme."""
+    from detmon.notify.channels import Channels
+    from detmon.notify.secrets import Redactor
+
+    return Channels(config, Redactor()).open(text).target
+
+
+def check_target(config: Config, text: str) -> list[str]:
+    """What is missing on this machine to serve a target, a line each: warnings where a rule is made."""
+    from detmon.notify.channels import Channels
+    from detmon.notify.secrets import Redactor
+
+    redact = Redactor()
+    problems = Channels(config, redact).open(text).problems(online=False)
+    return [redact(f"{text}: {one.text}" + (f" ({one.hint})" if one.hint else "")) for one in problems]

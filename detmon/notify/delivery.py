@@ -1,0 +1,348 @@
+"""Draining the outbox: claim, send, record; the store is never open while a network call runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Any, TextIO
+
+from detmon import failpoints, notices
+from detmon.config import Config
+from detmon.errors import DetmonError
+from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
+from detmon.notify import merge, messages, outbox, owner, settings
+from detmon.notify.channels import Channel, Channels
+from detmon.notify.outbox import Claimed, Glance, Outage
+from detmon.notify.secrets import Redactor
+from detmon.notify.sending import Done, Job, Unready, Worker
+from detmon.records import Delivery
+from detmon.store import Connection, Store, transaction
+from detmon.times import format_duration
+
+THREADS = 8
+RUN_BUDGET = 60.0
+LEASE_LEFT = 30.0
+"""Seconds of lease that must be left to begin a send."""
+STOP_WAIT = 10.0
+LONGEST_PAUSE = 3600.0
+CLAIM_TRIES = 5
+
+
+@dataclass(frozen=True)
+class _Served:
+    """The claimed notices of one target."""
+
+    channel: Channel
+    claimed: list[Claimed]
+
+
+class Run:
+    """One run of the delivery: `now` is its clock's beginning, `console` is where `stdout:` targets write."""
+
+    def __init__(self, store: Store, config: Config, now: datetime, console: TextIO) -> None:
+        self._store = store
+        self._settings = settings.read(config)
+        self._redact = Redactor()
+        self._channels = Channels(config, self._redact)
+        self._console = console
+        self._now = now
+        self._begun = time.monotonic()
+        self._claimant = owner.identity()
+        self._lease = timedelta(seconds=max(180.0, 2 * store.lock_timeout + 60))
+        self._stop = threading.Event()
+        self._stopped_at = float("inf")
+        self._passed: set[str] = set()  # targets that are not tried again in this run
+        self._footers: dict[str, tuple[str, ...]] = {}
+        self._problems: list[str] = []
+        self._sent = 0
+        self._merged = 0
+
+    def deliver(self) -> Delivery:
+        """The whole run; see `detmon.notify.deliver`."""
+        with self._store.reading() as con:
+            due = outbox.candidates(con, self._time())
+        for target in due:
+            self._open(target)  # plugins are imported before the store is locked
+        with self._signals():
+            self._drain()
+        with self._store.reading() as con:
+            seen = outbox.glance(con, self._time(), self._settings.overdue_after)
+            outages = outbox.outages(con)
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        return self._result(seen, outages)
+
+    # --- the loop ---
+
+    def _drain(self) -> None:
+        while not self._stop.is_set() and time.monotonic() - self._begun < RUN_BUDGET:
+            served = self._claim()
+            if not served:
+                return
+            self._serve(served)
+
+    def _claim(self) -> list[_Served]:
+        import duckdb
+
+        with self._store.writing() as con:
+            for _ in range(CLAIM_TRIES):
+                merged, problems = self._merged, list(self._problems)
+                try:
+                    with transaction(con):
+                        served = self._take(con)
+                        if served:
+                            failpoints.reach("notify.in_claim")
+                    break
+                except duckdb.TransactionException:  # another connection of this process was faster
+                    self._merged, self._problems = merged, problems
+            else:
+                return []
+        if served:
+            failpoints.reach("notify.after_claim")
+        return served
+
+    def _take(self, con: Connection) -> list[_Served]:
+        now = self._time()
+        outbox.recover(con, now)
+        self._bury_expired(con, now)
+        self._tell_fallback(con, now)
+        served = []
+        for target in outbox.candidates(con, now):
+            channel = None if target in self._passed else self._open(target)
+            if isinstance(channel, Channel):
+                self._merged += outbox.merge(con, self._backlog(con, target, channel), now)
+                rows = outbox.waiting(con, target)
+                if rows:
+                    claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
+                    served.append(_Served(channel, claimed))
+                self._passed |= set() if rows else {target}
+            elif channel is not None:
+                self._cannot(con, target, channel, now)
+        outages = outbox.outages(con)
+        self._footers = {
+            one.claimed[0].row.notice.target: self._footer(one.claimed[0].row.notice.target, outages) for one in served
+        }
+        return [one for one in served if one.claimed]
+
+    def _backlog(self, con: Connection, target: str, channel: Channel) -> list[merge.Merge]:
+        return merge.backlog(
+            outbox.waiting(con, target),
+            stateful=channel.notifier.capabilities.stateful,
+            deliver_closed=self._settings.deliver_closed,
+        )
+
+    def _cannot(self, con: Connection, target: str, reason: str, now: datetime) -> None:
+        self._passed.add(target)
+        outbox.cannot_send(con, target, reason)
+        outbox.failing(con, target, reason, now)
+        self._problem(f"{target}: {reason}")
+
+    def _bury_expired(self, con: Connection, now: datetime) -> None:
+        for notice_id, target, created_at, attempts, last_error in outbox.expired(con, now):
+            lifetime = self._channels.lifetime(target)
+            until = created_at + timedelta(seconds=lifetime) if lifetime else now
+            if until > now:  # this channel's notices live longer than most
+                outbox.extend(con, notice_id, until)
+                continue
+            why = f": {last_error}" if last_error else ""
+            outbox.dead(con, notice_id, f"expired after {attempts} attempts{why}", now)
+            self._problem(f"{target}: a notice expired after {attempts} attempts{why}")
+
+    def _tell_fallback(self, con: Connection, now: datetime) -> None:
+        fallback = self._settings.fallback
+        for outage in outbox.outages(con) if fallback else ():
+            late = now - outage.since >= self._settings.overdue_after
+            if fallback and late and outage.fallback_sent_at is None and outage.target != fallback:
+                notice = _outage_notice(fallback, outage, now)
+                notices.queue(con, [notice], run_id="delivery", now=now, expires_after=timedelta(days=1))
+                outbox.fallback_sent(con, outage.target, now)
+
+    # --- sending ---
+
+    def _serve(self, served: list[_Served]) -> None:
+        results: SimpleQueue[Done] = SimpleQueue()
+        lease_ends = time.monotonic() + self._lease.total_seconds() - LEASE_LEFT
+        idle = deque(Worker(self._job(one, lease_ends), results) for one in served)
+        busy: list[Worker] = []
+        while idle or busy:
+            while idle and len(busy) < THREADS:
+                busy.append(idle.popleft())
+                busy[-1].start()
+            done = self._collect(results, busy)
+            if done:
+                self._record(done)
+            busy = [worker for worker in busy if worker.remaining]
+
+    def _job(self, one: _Served, lease_ends: float) -> Job:
+        return Job(
+            one.channel,
+            one.claimed,
+            lambda claimed: self._compose(one.channel, claimed),
+            self._time,
+            lambda: self._may_start(lease_ends),
+            self._stop,
+            self._redact,
+            self._console,
+        )
+
+    def _may_start(self, lease_ends: float) -> bool:
+        here = time.monotonic()
+        return not self._stop.is_set() and here < lease_ends and here - self._begun < RUN_BUDGET
+
+    def _compose(self, channel: Channel, claimed: Claimed) -> Message:
+        row = claimed.row
+        about = messages.Circumstances(
+            zone=self._settings.zone,
+            host=self._settings.host,
+            queued_at=row.created_at,
+            now=self._time(),
+            maybe_repeat=row.ambiguous,
+            footers=self._footers.get(row.notice.target, ()),
+            max_chars=channel.notifier.capabilities.max_chars,
+        )
+        return messages.compose(row.notice, about)
+
+    def _collect(self, results: SimpleQueue[Done], busy: list[Worker]) -> list[Done]:
+        """What has come back by now; waits for the first, and gives up on those that are over their time."""
+        limit = min(worker.deadline for worker in busy)
+        limit = min(limit, self._stopped_at + STOP_WAIT, time.monotonic() + 1.0)
+        done = []
+        try:
+            done.append(results.get(timeout=max(0.0, limit - time.monotonic())))
+            while True:
+                done.append(results.get_nowait())
+        except Empty:
+            pass
+        settled = [one for one in done if _settles(one)]
+        here = time.monotonic()
+        for worker in busy:
+            if worker.remaining and here >= min(worker.deadline, self._stopped_at + STOP_WAIT):
+                settled += worker.give_up()
+        return settled
+
+    # --- recording ---
+
+    def _record(self, done: list[Done]) -> None:
+        if any(one.outcome is not None for one in done):
+            failpoints.reach("notify.after_send")
+        with self._store.writing() as con, transaction(con):
+            for one in done:
+                self._record_one(con, one)
+        if any(one.outcome is not None for one in done):
+            failpoints.reach("notify.after_ack")
+
+    def _record_one(self, con: Connection, one: Done) -> None:
+        row, outcome, now = one.claimed.row, one.outcome, self._time()
+        target = row.notice.target
+        if outcome is None:
+            outbox.release(con, one.claimed, self._claimant)
+        elif isinstance(outcome, Sent):
+            outbox.sent(con, row, outcome.receipt, now)
+            self._sent += 1
+        elif isinstance(outcome, Unready):
+            outbox.release(con, one.claimed, self._claimant, outcome.reason)
+            self._cannot(con, target, outcome.reason, now)
+        elif isinstance(outcome, Retry):
+            self._passed.add(target)
+            after = None if outcome.after is None else min(max(outcome.after, 0.0), LONGEST_PAUSE)
+            retried = outbox.requeue(con, one.claimed, self._claimant, outcome.reason, after, outcome.ambiguous, now)
+            if retried:
+                self._problem(f"{target}: {outcome.reason}; detmon will try again")
+        elif isinstance(outcome, Permanent):
+            outbox.dead(con, row.notice_id, outcome.reason, now)
+            outbox.failing(con, target, outcome.reason, now)
+            hint = f" ({outcome.hint})" if outcome.hint else ""
+            self._problem(f"{target}: {outcome.reason}{hint}; the notice is dead")
+
+    # --- small things ---
+
+    def _time(self) -> datetime:
+        """The run's clock: its `now`, and what has passed since."""
+        return self._now + timedelta(seconds=time.monotonic() - self._begun)
+
+    def _open(self, target: str) -> Channel | str:
+        """The channel of a target, or why there is none."""
+        try:
+            return self._channels.open(target)
+        except DetmonError as error:
+            return self._redact(error.message + (f" ({error.hint})" if error.hint else ""))
+
+    def _problem(self, text: str) -> None:
+        self._problems.append(self._redact(text))
+
+    def _footer(self, target: str, outages: list[Outage]) -> tuple[str, ...]:
+        return tuple(self._outage_line(outage) for outage in outages if outage.target != target)
+
+    def _outage_line(self, outage: Outage) -> str:
+        what = f"{outage.waiting} notices waiting" if outage.waiting else f"{outage.dead} notices dead"
+        since = messages.moment(outage.since, self._settings.zone)
+        return f"⚠ {outage.target} unreachable since {since}, {what}"
+
+    def _result(self, seen: Glance, outages: list[Outage]) -> Delivery:
+        if seen.overdue:
+            length = format_duration(self._settings.overdue_after)
+            who = "; ".join(self._outage_line(outage)[2:] for outage in outages if outage.waiting)
+            self._problem(f"{seen.overdue} notices wait longer than {length}" + (f": {who}" if who else ""))
+        problems = tuple(dict.fromkeys((*self._problems, *outbox.dead_letters(seen))))
+        return Delivery(
+            self._sent, seen.queued, seen.dead, seen.sending, self._merged, problems, overdue=seen.overdue > 0
+        )
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """While it lasts, the first SIGINT or SIGTERM ends the run in good order, a second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: dict[int, Any] = {}
+
+        def ask(number: int, frame: object) -> None:
+            self._stopped_at = time.monotonic()
+            self._stop.set()
+            for each in before:
+                signal.signal(each, signal.SIG_DFL)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def _settles(one: Done) -> bool:
+    """Whether a result is news: a worker that was given up on can still report that it had sent."""
+    expected = one.worker.remaining.pop(one.claimed.row.notice_id, None) is not None
+    return expected or isinstance(one.outcome, Sent)
+
+
+def _outage_notice(fallback: str, outage: Outage, now: datetime) -> notices.Notice:
+    what = f"{outage.waiting} notices waiting" if outage.waiting else f"{outage.dead} notices dead"
+    key = notices.digest(["outage", outage.target])
+    item = Item(
+        alert=outage.target,
+        alert_id="",
+        model_id="",
+        instance_key=key,
+        episode_id=f"{key}.{outage.since.isoformat()}",
+        kind="delivery_failing",
+        labels={},
+        metric="",
+        operator="",
+        threshold=0.0,
+        window="",
+        value=None,
+        n=None,
+        fired_at=outage.since,
+        ended_at=None,
+        reason=f"{outage.target} is unreachable, {what}: {outage.error or 'unknown'}",
+    )
+    return notices.Notice(fallback, "delivery_failing", f"outage:{outage.target}", now, "error", (item,))

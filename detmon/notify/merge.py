@@ -1,0 +1,129 @@
+"""A backlog becomes one story: what waited for a target is told once, in order, as it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from detmon.hookspecs import Item
+from detmon.notices import Notice, digest, first_kind
+
+DIGEST_ABOVE = 10
+"""More waiting messages than this become one digest."""
+SEVERITIES = ("info", "warning", "error", "critical")
+_OPENS = ("firing", "reminder", "flapping")
+_ENDS = ("resolved", "closed")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued row of the outbox."""
+
+    notice_id: str
+    seq: int
+    notice: Notice
+    run_id: str
+    created_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    attempts: int
+    ambiguous: bool
+
+
+@dataclass(frozen=True)
+class Merge:
+    """`row` takes the place of the `old` ones; without a row they were news of nothing that lasts."""
+
+    old: tuple[Waiting, ...]
+    row: Waiting | None
+
+
+def backlog(rows: Sequence[Waiting], *, stateful: bool = False, deliver_closed: bool = False) -> list[Merge]:
+    """What to merge among the queued rows of one target, given in `seq` order.
+
+    Rows of one group become one; if more than DIGEST_ABOVE are left, all become one digest. For a `stateful` target
+    an instance keeps its latest state only, and one that opened and closed meanwhile is told nothing (unless
+    `deliver_closed`).
+    """
+    merges = []
+    left = []
+    for group in _groups(rows, stateful):
+        row = group[0]
+        if len(group) > 1:
+            items = fold(item for waiting in group for item in waiting.notice.items)
+            if stateful and not deliver_closed:
+                items = [item for item in items if item.kind != "missed"]
+            merged = _one(group, items, group[0].notice.group_key) if items else None
+            merges.append(Merge(tuple(group), merged))
+            if merged is None:
+                continue
+            row = merged
+        left.append(row)
+    if len(left) > DIGEST_ABOVE and not stateful:
+        old = tuple(waiting for row in left for waiting in _origins(row, merges))
+        items = [item for row in left for item in row.notice.items]
+        return [Merge(old, _one(old, items, "digest", kind="digest")), *(m for m in merges if m.row is None)]
+    return merges
+
+
+def fold(items: Iterable[Item]) -> list[Item]:
+    """One item an episode (or health stretch): what it came to in the end."""
+    episodes: dict[tuple[str, str | None], Item] = {}
+    for item in items:
+        key = (item.instance_key, item.episode_id)
+        episodes[key] = _then(episodes[key], item) if key in episodes else item
+    return list(episodes.values())
+
+
+def _then(told: Item, news: Item) -> Item:
+    """What to tell of an episode whose untold news was `told`, then `news`."""
+    began = news.fired_at or told.fired_at
+    if told.kind in ("firing", "flapping") and news.kind in _ENDS:
+        return replace(news, kind="missed", fired_at=began)
+    if told.kind in _OPENS and news.kind == "reminder":
+        return replace(news, kind=told.kind, fired_at=began)
+    return replace(news, fired_at=began)
+
+
+def _groups(rows: Sequence[Waiting], stateful: bool) -> list[list[Waiting]]:
+    groups: dict[tuple[str, ...], list[Waiting]] = {}
+    for row in rows:
+        instances = tuple(sorted(item.instance_key for item in row.notice.items)) if stateful else ()
+        groups.setdefault((row.notice.group_key, *instances), []).append(row)
+    return list(groups.values())
+
+
+def _origins(row: Waiting, merges: Iterable[Merge]) -> tuple[Waiting, ...]:
+    return next((merge.old for merge in merges if merge.row is row), (row,))
+
+
+def _one(rows: Sequence[Waiting], items: Sequence[Item], group_key: str, kind: str | None = None) -> Waiting:
+    first = min(rows, key=lambda row: row.seq)
+    newest = max(rows, key=lambda row: row.seq)
+    alerts = {row.notice.alert_id for row in rows}
+    notice = Notice(
+        target=first.notice.target,
+        kind=kind or first_kind(item.kind for item in items),
+        group_key=group_key,
+        slot=newest.notice.slot,
+        severity=max((row.notice.severity for row in rows), key=_rank),
+        items=tuple(items),
+        alert_id=first.notice.alert_id if len(alerts) == 1 else None,
+        late_by=max((row.notice.late_by for row in rows if row.notice.late_by), default=None),
+    )
+    return Waiting(
+        notice_id=digest(sorted(row.notice_id for row in rows)),  # never an old id with a new text
+        seq=first.seq,
+        notice=notice,
+        run_id=newest.run_id,
+        created_at=min(row.created_at for row in rows),
+        not_before=first.not_before,
+        expires_at=max(row.expires_at for row in rows),
+        attempts=max(row.attempts for row in rows),
+        ambiguous=any(row.ambiguous for row in rows),
+    )
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else 0

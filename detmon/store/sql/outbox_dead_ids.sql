@@ -1,0 +1,1 @@
+SELECT notice_id FROM outbox WHERE status = 'dead' ORDER BY seq

@@ -1,0 +1,1 @@
+SELECT notice_id, owner, lease_until FROM outbox WHERE status = 'sending'

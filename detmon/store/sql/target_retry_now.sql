@@ -1,0 +1,1 @@
+UPDATE target_health SET retry_at = NULL WHERE target = $target

@@ -1,0 +1,88 @@
+"""Delivery: claims, order, outcomes, back-off, crashes; through the front door."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from conftest import Shell
+from outbox_help import NOON, item, later, lines, notice, queue
+
+
+def test_nothing_waits(detmon: Shell) -> None:
+    queue(detmon.folder)
+    delivery = detmon("notify", "send", "--json").json
+    assert (delivery["sent"], delivery["queued"], delivery["dead"]) == (0, 0, 0)
+
+
+def test_a_notice_is_sent_once_and_in_order(detmon: Shell) -> None:
+    file = detmon.folder / "told.jsonl"
+    queue(detmon.folder, notice(f"file:{file}", item(alert="B")), notice(f"file:{file}", item(alert="A")))
+    assert detmon("--now", NOON, "notify", "send", "--json").json["sent"] == 2
+    detmon("--now", NOON, "notify", "send")
+    assert [line["alert"]["name"] for line in lines(file)] == ["B", "A"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    rows = detmon("notify", "list", "--json").json
+    assert [(row["status"], row["attempts"]) for row in rows] == [("sent", 1), ("sent", 1)]
+
+
+def test_stdout_is_for_people_and_json_for_scripts(detmon: Shell) -> None:
+    queue(detmon.folder, notice("stdout:"))
+    shown = detmon("--now", NOON, "notify", "send").out
+    assert "FIRING  Low Confidence Alert · yolo-prod" in shown
+    assert "threshold < 0.7" in shown
+    queue(detmon.folder, notice("stdout:", slot="11:00"))
+    result = detmon("--now", NOON, "notify", "send", "--json")
+    assert result.json["sent"] == 1
+    assert "FIRING" in result.err
+
+
+def test_a_failing_target_is_tried_again_later_and_loses_nothing(detmon: Shell) -> None:
+    folder = detmon.folder / "absent"
+    queue(detmon.folder, notice(f"file:{folder}/told.jsonl"), notice(f"file:{detmon.folder}/other.jsonl"))
+    failed = detmon("--now", NOON, "notify", "send")
+    assert "No such file or directory; detmon will try again" in failed.err
+    assert len(lines(detmon.folder / "other.jsonl")) == 1
+    folder.mkdir()
+    detmon("--now", later(NOON, seconds=10), "notify", "send")  # too early: 60 s ± 20 %
+    assert lines(folder / "told.jsonl") == []
+    detmon("--now", later(NOON, seconds=75), "notify", "send")
+    (told,) = lines(folder / "told.jsonl")
+    assert (told["attempt"], told["maybe_repeat"]) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "before", "after", "repeat"),
+    [
+        ("notify.in_claim", 0, 1, False),
+        ("notify.after_claim", 0, 1, True),
+        ("notify.after_send", 1, 2, True),
+        ("notify.after_ack", 1, 1, False),
+    ],
+)
+def test_killed_at(detmon: Shell, failpoint: str, before: int, after: int, repeat: bool) -> None:
+    file = detmon.folder / "told.jsonl"
+    queue(detmon.folder, notice(f"file:{file}"))
+    killed = detmon.process("--now", NOON, "notify", "send", env={"DETMON_FAILPOINT": failpoint})
+    assert killed.returncode == -9
+    assert b"DETMON_FAILPOINT" in killed.stderr
+    assert len(lines(file)) == before
+    detmon("--now", NOON, "notify", "send")
+    told = lines(file)
+    assert len(told) == after
+    assert len({line["notice_id"] for line in told}) == 1
+    assert told[-1]["maybe_repeat"] is repeat
+
+
+def test_six_processes_send_one_message(detmon: Shell) -> None:
+    file = detmon.folder / "told.jsonl"
+    queue(detmon.folder, notice(f"file:{file}"))
+    command = detmon.command("--now", NOON, "notify", "send", "--json")
+    started = [
+        subprocess.Popen(command, cwd=detmon.folder, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
+    assert [code for _, _, code in ended] == [0] * 6
+    assert len(lines(file)) == 1
