@@ -123,7 +123,9 @@ def check_keys(data: Mapping[str, Any], file: Path, table: str = "", shown: str 
             where = f" in [{shown}]" if shown else ""
             raise ConfigError(
                 f"{file}: unknown key {key!r}{where}",
-                f"did you mean {alike!r}?" if alike else "known: " + ", ".join(name for name in known if name != ANY_TABLE),
+                f"did you mean {alike!r}?"
+                if alike
+                else "known: " + ", ".join(name for name in known if name != ANY_TABLE),
             )
         if isinstance(value, Mapping):
             path = f"{table}.{key}" if table else key
