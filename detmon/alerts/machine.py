@@ -1,0 +1,286 @@
+"""The state machine of one instance (one label set of one rule): pure, one slot a step.
+
+Two axes: `condition` (ok → pending → firing → ok) and `health` (ok, no_data, error). Missing data is no evidence: what
+it does to the condition is the rule's policy, by default it holds a firing instance and takes back a pending one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+EQUAL_WITHIN = 5e-7
+"""Values that differ by less, relatively, are equal: confidence and latency are stored as FLOAT."""
+SHOWN_EVENTS = (
+    "firing", "resolved", "closed", "no_data", "no_data_resolved", "error", "error_resolved", "flapping", "stable",
+)  # fmt: skip
+"""What `alert check` reports; `pending` and `cleared` are history only."""
+
+
+class Behaviour(Protocol):
+    """What the machine needs to know of a rule."""
+
+    @property
+    def operator(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def recover_threshold(self) -> float | None: ...
+    @property
+    def for_(self) -> timedelta: ...
+    @property
+    def keep_firing_for(self) -> timedelta: ...
+    @property
+    def no_data(self) -> str: ...
+    @property
+    def no_data_for(self) -> timedelta: ...
+    @property
+    def on_error(self) -> str: ...
+    @property
+    def error_for(self) -> timedelta: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a slot found for a label set: a value, or `kind` no_data or error with a reason.
+
+    `breach` decides in place of the comparison where the rule needs more than the value; `rows`: the label set had some.
+    """
+
+    value: float | None = None
+    n: int | None = None
+    kind: str | None = None
+    reason: str | None = None
+    rows: bool = True
+    breach: bool | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change at a slot. `episode_id` is that of the stay in `firing`, or of the health stretch."""
+
+    kind: str
+    slot: datetime
+    value: float | None = None
+    n: int | None = None
+    reason: str | None = None
+    episode_id: str | None = None
+    fired_at: datetime | None = None
+    peak: float | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The state of one label set of one rule after `last_slot`."""
+
+    key: str
+    labels: tuple[tuple[str, str], ...] = ()
+    condition: str = "ok"
+    active_since: datetime | None = None
+    fired_at: datetime | None = None
+    recovering_since: datetime | None = None
+    episode_id: str | None = None
+    peak: float | None = None
+    health: str = "ok"
+    health_since: datetime | None = None
+    health_reason: str | None = None
+    told: str | None = None
+    health_episode_id: str | None = None
+    ever: bool = False
+    """Had a value once."""
+    state: str = "ok"
+    """What is shown (`shown`)."""
+    state_since: datetime | None = None
+    value: float | None = None
+    n: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+    last_slot: datetime | None = None
+    last_data_slot: datetime | None = None
+
+
+def step(before: Instance, rule: Behaviour, slot: datetime, outcome: Outcome) -> tuple[Instance, list[Event]]:
+    """The instance after `slot`, and what happened."""
+    machine = _Step(before, rule, slot, outcome)
+    machine.health()
+    machine.condition()
+    machine.announce()
+    return machine.finished(), machine.events
+
+
+def breaks(operator: str, value: float, threshold: float) -> bool:
+    """Whether `value` OPERATOR `threshold` holds, equal within `EQUAL_WITHIN`."""
+    equal = abs(value - threshold) <= EQUAL_WITHIN * max(abs(value), abs(threshold))
+    if operator in ("eq", "ne"):
+        return equal == (operator == "eq")
+    if equal:
+        return operator in ("le", "ge")
+    return value < threshold if operator in ("lt", "le") else value > threshold
+
+
+def is_breach(rule: Behaviour, value: float, *, firing: bool) -> bool:
+    """Whether `value` breaches; a firing instance is judged against `recover_threshold` too."""
+    if breaks(rule.operator, value, rule.threshold):
+        return True
+    recover = rule.recover_threshold
+    return firing and recover is not None and breaks(rule.operator, value, recover)
+
+
+def close(before: Instance, slot: datetime, reason: str) -> list[Event]:
+    """The events with which an instance ends: one for an open episode, one for an announced health stretch."""
+    ended = Event("closed", slot, before.value, before.n, reason)
+    events = []
+    if before.condition == "firing":
+        events.append(replace(ended, episode_id=before.episode_id, fired_at=before.fired_at, peak=before.peak))
+    if before.told:
+        events.append(replace(ended, episode_id=before.health_episode_id))
+    return events
+
+
+def skip(before: Instance, slot: datetime) -> tuple[Instance, list[Event]]:
+    """After slots that nobody evaluated: no evidence, so `pending` is taken back; `firing` is held."""
+    if before.condition != "pending":
+        return before, []
+    state = "ok" if before.state == "pending" else before.state
+    since = slot if state != before.state else before.state_since
+    after = replace(before, condition="ok", active_since=None, state=state, state_since=since)
+    return after, [Event("cleared", slot, reason="slots skipped")]
+
+
+class _Step:
+    """One step in three parts; the order is health, condition, announcement."""
+
+    def __init__(self, before: Instance, rule: Behaviour, slot: datetime, outcome: Outcome) -> None:
+        self.now = before
+        self.before = before
+        self.rule = rule
+        self.slot = slot
+        self.outcome = outcome
+        self.events: list[Event] = []
+        self.policy = rule.no_data if outcome.kind == "no_data" else rule.on_error if outcome.kind == "error" else None
+
+    def emit(self, kind: str, reason: str | None = None, episode_id: str | None = None) -> None:
+        o, i = self.outcome, self.now
+        fired_at = i.fired_at if kind in ("firing", "resolved") else None
+        peak = i.peak if kind in ("firing", "resolved") else None
+        self.events.append(Event(kind, self.slot, o.value, o.n, reason or o.reason, episode_id, fired_at, peak))
+
+    def change(self, **fields: Any) -> None:
+        self.now = replace(self.now, **fields)
+
+    def health(self) -> None:
+        if self.outcome.kind is None:
+            if self.now.told:
+                self.emit(f"{self.now.told}_resolved", self.now.health_reason, self.now.health_episode_id)
+            self.change(health="ok", health_since=None, health_reason=None, told=None, health_episode_id=None, ever=True)
+            return
+        if self.now.health != self.outcome.kind:
+            self.change(health=self.outcome.kind, health_since=self.slot)
+        self.change(health_reason=self.outcome.reason)
+
+    def condition(self) -> None:
+        breach = self._breach()
+        if breach is None:
+            if self.policy == "no_data" and self.now.condition == "pending":
+                self._clear()
+        elif breach:
+            self._breached()
+        else:
+            self._recovered()
+
+    def _breach(self) -> bool | None:
+        """True, False, or None: hold."""
+        if self.outcome.value is not None and self.outcome.kind is None:
+            if self.outcome.breach is not None:
+                return self.outcome.breach
+            return is_breach(self.rule, self.outcome.value, firing=self.now.condition == "firing")
+        return {"ok": False, "alerting": True}.get(self.policy or "")
+
+    def _breached(self) -> None:
+        self.change(recovering_since=None)
+        if self.now.condition == "ok":
+            self.change(condition="pending", active_since=self.slot)
+            self.emit("pending")
+        since = self.now.active_since
+        if self.now.condition == "pending" and since is not None and self.slot - since >= self.rule.for_:
+            episode = f"{self.now.key}.{self.slot.isoformat()}Z"
+            self.change(condition="firing", fired_at=self.slot, episode_id=episode, peak=self.outcome.value)
+            self.emit("firing", episode_id=episode)
+        elif self.now.condition == "firing":
+            self.change(peak=_farther(self.rule, self.now.peak, self.outcome.value))
+
+    def _recovered(self) -> None:
+        if self.now.condition == "pending":
+            self._clear()
+        elif self.now.condition == "firing":
+            since = self.now.recovering_since or self.slot
+            self.change(recovering_since=since)
+            if self.slot - since >= self.rule.keep_firing_for:
+                self.emit("resolved", episode_id=self.now.episode_id)
+                self.change(
+                    condition="ok", active_since=None, fired_at=None, recovering_since=None, episode_id=None, peak=None
+                )
+
+    def _clear(self) -> None:
+        self.change(condition="ok", active_since=None)
+        self.emit("cleared")
+
+    def announce(self) -> None:
+        kind, since = self.outcome.kind, self.now.health_since
+        if kind is None or since is None or self.policy != kind or self.now.told == kind:
+            return
+        if self.slot - since < _patience(self.rule, kind) or self.outcome.reason == "learning":
+            return
+        if self.now.told:
+            self.emit(f"{self.now.told}_resolved", "superseded", self.now.health_episode_id)
+        episode = f"{self.now.key}.{kind}.{self.slot.isoformat()}Z"
+        self.change(told=kind, health_episode_id=episode)
+        self.emit(kind, episode_id=episode)
+
+    def finished(self) -> Instance:
+        o = self.outcome
+        state = shown(self.now, self.rule, self.slot)
+        same = state == self.before.state and self.before.state_since is not None
+        since = {"firing": self.now.fired_at, "pending": self.now.active_since}.get(
+            state, self.now.health_since if state in ("no_data", "error") else None
+        ) or (self.before.state_since if same else self.slot)
+        detail = {"hint": o.hint} if o.hint else {}
+        return replace(
+            self.now,
+            state=state,
+            state_since=since,
+            value=o.value,
+            n=o.n,
+            detail=detail,
+            last_slot=self.slot,
+            last_data_slot=self.slot if o.rows else self.now.last_data_slot,
+        )
+
+
+def shown(instance: Instance, rule: Behaviour, slot: datetime) -> str:
+    """The state a user sees: firing; else a bad health that is the rule's policy to show; else the condition."""
+    if instance.condition == "firing":
+        return "firing"
+    kind, since = instance.health, instance.health_since
+    policy = rule.no_data if kind == "no_data" else rule.on_error
+    if kind != "ok" and since is not None and policy == kind:
+        waited = slot - since >= _patience(rule, kind)
+        if waited or not instance.ever:
+            return kind
+    return instance.condition
+
+
+def _patience(rule: Behaviour, kind: str) -> timedelta:
+    return rule.no_data_for if kind == "no_data" else rule.error_for
+
+
+def _farther(rule: Behaviour, peak: float | None, value: float | None) -> float | None:
+    """Of two values the one farther beyond the threshold."""
+    if peak is None or value is None:
+        return value if peak is None else peak
+    if rule.operator in ("lt", "le"):
+        return min(peak, value)
+    if rule.operator in ("gt", "ge"):
+        return max(peak, value)
+    return max(peak, value, key=lambda v: abs(v - rule.threshold))
