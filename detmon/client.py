@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from detmon import config as configuration
-from detmon import models, notify, times
-from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
+from detmon import metrics, models, notify, times
+from detmon.alerts import check, edit, rules, show
+from detmon.errors import UsageError
+from detmon.records import (
+    AlertCheck,
+    AlertHistoryRow,
+    AlertRow,
+    AlertRule,
+    Delivery,
+    MetricInfo,
+    MetricSeries,
+    Model,
+    NoticeDetails,
+    PluginInfo,
+    QueuedNotice,
+    Settings,
+    Status,
+    TargetTest,
+)
 from detmon.store import Store, transaction
 
 
@@ -131,3 +149,120 @@ class Client:
         for problem in problems:
             self._note(problem)
         return found
+
+    # --- metrics ---
+
+    def list_metrics(self) -> list[MetricInfo]:
+        """All metrics that rules, `show_metric` and gates can use."""
+        return [metric.info for metric in metrics.catalogue(self.config).values()]
+
+    def show_metric(
+        self,
+        metric: str,
+        model_id: str,
+        *,
+        window: str | None = None,
+        period: str | None = None,
+        every: str | None = None,
+        by: Sequence[str] = (),
+        where: Mapping[str, str] | None = None,
+    ) -> MetricSeries:
+        """A metric of one model over the last `window` (default 1h) or a `period`, in steps of `every`."""
+        if window is not None and period is not None:
+            raise UsageError("give --window or --period, not both")
+        found = metrics.find(metrics.catalogue(self.config), metric)
+        with self.store.reading() as con:
+            model = models.find(con, model_id)
+            now = self.now()
+            span = times.Period(now - times.parse_duration(window or "1h"), now, "")
+            if period is not None:
+                span = times.parse_period(period, now, times.parse_zone(model.zone or "UTC"))
+            step = times.parse_duration(every) if every else span.end - span.start
+            selection = metrics.Selection(model.id, tuple(by), tuple(sorted((where or {}).items())))
+            return metrics.series(con, found, selection, span, step)
+
+    # --- alerts ---
+
+    def create_alert(
+        self,
+        model_id: str,
+        name: str,
+        condition: Mapping[str, Any] | None = None,
+        notify: Sequence[str] = (),
+        *,
+        replace: bool = False,
+        **fields: Any,
+    ) -> AlertRule:
+        """Make a rule; `condition` and `fields` hold the keys of docs/alerts.md. The same again is the same rule."""
+        catalogue = metrics.catalogue(self.config)
+        said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
+        if notify:
+            said["notify"] = notify
+        with self._editing() as editor:
+            model = models.find(editor.con, model_id)
+            definition = rules.define(said, model_id=model.id, metrics=catalogue)
+            return editor.create(model.id, name, definition, replace_it=replace).record()
+
+    def list_alerts(self, model_id: str | None = None) -> list[AlertRow]:
+        """The state of every rule, one row an instance."""
+        with self.store.reading() as con:
+            model = models.find(con, model_id).id if model_id else None
+            found = rules.every(con)
+            return show.rows(con, [rule for rule in found if model in (None, rule.model_id)])
+
+    def show_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
+        """One rule with every default filled in."""
+        with self.store.reading() as con:
+            return rules.pick(rules.every(con), id_or_name, model_id).record()
+
+    def alert_history(self, id_or_name: str, model_id: str | None = None) -> list[AlertHistoryRow]:
+        """What happened to a rule: events, skipped slots, notices. A removed rule is found by its id."""
+        with self.store.reading() as con:
+            removed = any(rule.id == id_or_name for rule in rules.every(con, deleted=True))
+            return show.history(con, rules.pick(rules.every(con, deleted=removed), id_or_name, model_id))
+
+    def enable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
+        """Go on with a paused rule; the slots of the pause are not made up."""
+        with self._editing() as editor:
+            return editor.enable(rules.pick(rules.every(editor.con), id_or_name, model_id)).record()
+
+    def disable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
+        """Pause a rule; what is open is closed, and told so."""
+        with self._editing() as editor:
+            return editor.disable(rules.pick(rules.every(editor.con), id_or_name, model_id)).record()
+
+    def delete_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
+        """Remove a rule; what is open is closed, and told so. Its history stays."""
+        with self._editing() as editor:
+            rule = rules.pick(rules.every(editor.con), id_or_name, model_id)
+            editor.delete(rule)
+            return rule.record()
+
+    def check_alerts(
+        self, names: Sequence[str] = (), model_id: str | None = None, *, dry_run: bool = False, send: bool = True
+    ) -> AlertCheck:
+        """Evaluate every rule that is due, record what happened, queue what is to be told, and deliver it."""
+        return check.check(
+            self.store,
+            metrics.catalogue(self.config),
+            self._default_targets(),
+            self.now(),
+            check.Scope(names, model_id),
+            dry_run=dry_run,
+            note=self._note,
+        )
+
+    def status(self, max_age: str | None = None) -> Status:
+        """What is in the store, what fires, what waits; a check older than `max_age` is stale."""
+        oldest = times.parse_duration(max_age) if max_age else None
+        with self.store.reading() as con:
+            return show.status(con, str(self.config.db), self.now(), oldest)
+
+    @contextmanager
+    def _editing(self) -> Iterator[edit.Editor]:
+        with self.store.writing() as con, transaction(con):
+            yield edit.Editor(con, metrics.catalogue(self.config), self._default_targets(), self.now())
+
+    def _default_targets(self) -> Sequence[str]:
+        targets = self.config.table("notify").get("default", [])
+        return [targets] if isinstance(targets, str) else list(targets)

@@ -11,15 +11,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
-from detmon.records import MetricInfo
+from detmon.records import MetricInfo, MetricPoint, MetricSeries
 from detmon.store import Connection, statement
-from detmon.times import EPOCH
+from detmon.times import EPOCH, Period
 
 Window: TypeAlias = tuple[datetime, datetime]
 """[start, end), naive UTC."""
@@ -35,8 +35,7 @@ _MICRO = "CAST(round(CAST(confidence AS DOUBLE) * 1e6) AS BIGINT)"
 _LATENCY = "CAST(round(CAST(latency_ms AS DOUBLE) * 1e3) AS BIGINT)"
 _CONFIDENCES = "CAST(round(confidence_sum * 1e6) AS BIGINT)"
 _LOW_BOXES = (
-    "array_length(list_filter(detections, "
-    f"lambda d: round(CAST(d.confidence AS DOUBLE) * 1e6) < {LOW_CONFIDENCE}))"
+    f"array_length(list_filter(detections, lambda d: round(CAST(d.confidence AS DOUBLE) * 1e6) < {LOW_CONFIDENCE}))"
 )
 _UNKNOWN = "batch_id IN (SELECT batch_id FROM batches WHERE denominator = 'unknown')"
 
@@ -232,11 +231,11 @@ def _configured(name: str, table: Mapping[str, Any]) -> Metric:
         raise ConfigError(f"[metrics.{name}]: a metric of this name is built in")
     sql, over, bad, least = table.get("sql"), table.get("over"), table.get("bad", "both"), table.get("min_samples", 30)
     if not isinstance(sql, str) or not sql.strip():
-        raise ConfigError(f"[metrics.{name}] needs sql", "an aggregate, for example sql = \"avg(latency_ms)\"")
+        raise ConfigError(f"[metrics.{name}] needs sql", 'an aggregate, for example sql = "avg(latency_ms)"')
     if over not in OVER:
-        raise ConfigError(f"[metrics.{name}] over = {over!r}", "write over = \"predictions\" or \"detections\"")
+        raise ConfigError(f"[metrics.{name}] over = {over!r}", 'write over = "predictions" or "detections"')
     if bad not in DIRECTIONS:
-        raise ConfigError(f"[metrics.{name}] bad = {bad!r}", "write bad = \"up\", \"down\" or \"both\"")
+        raise ConfigError(f"[metrics.{name}] bad = {bad!r}", 'write bad = "up", "down" or "both"')
     if not isinstance(least, int) or isinstance(least, bool) or least < 0:
         raise ConfigError(f"[metrics.{name}] min_samples = {least!r}", "write a whole number, 0 or more")
     about = str(table.get("description", sql))
@@ -328,9 +327,7 @@ class Presence:
         return "no_rows" if self.logged else "model_silent" if self.stored else "ingest_stalled"
 
 
-def measure(
-    con: Connection, selection: Selection, windows: Iterable[Window], wanted: Iterable[Wanted]
-) -> Measurement:
+def measure(con: Connection, selection: Selection, windows: Iterable[Window], wanted: Iterable[Wanted]) -> Measurement:
     """Measure all `wanted` metrics in all `windows`, one query for those that read the same rows.
 
     A metric whose SQL fails is in `failures`; the others are not touched by it. `con` must not be in a transaction
@@ -435,7 +432,8 @@ def _measure_rows(
     kind = _rows_of(batch[0].metric, selection)
     if any(one.metric.configured for one in batch):
         con.execute("SET enable_external_access = false")  # a metric of the configuration reads the log, nothing else
-    aggregates, bound = ["bool_or(unknown_denominator)"], {}
+    aggregates = ["bool_or(unknown_denominator)"]
+    bound: dict[str, Any] = {}
     for number, one in enumerate(batch):
         sql, samples = one.metric.sql, one.metric.samples
         if kind == "detections" and one.metric.boxes:
@@ -496,7 +494,7 @@ def _measure_class_share(
             for labels, count in sets.items():
                 total = totals[window, _without_label(labels)]
                 shares[window][labels] = Measured(count / total, total)
-    return {one: shares for one in batch}
+    return dict.fromkeys(batch, shares)
 
 
 def _without_label(labels: Labels) -> Labels:
@@ -508,7 +506,7 @@ def _with_label(by: Sequence[str], rest: Labels, label: str) -> Labels:
     return tuple((key, known[key]) for key in by)
 
 
-def absent_share(shares: Mapping[Labels, Measured], labels: Labels) -> Measured | None:
+def _absent_share(shares: Mapping[Labels, Measured], labels: Labels) -> Measured | None:
     """The `class_share` of a label that has no box in a window whose other labels have some: 0 of all boxes."""
     alike = [measured for other, measured in shares.items() if _without_label(other) == _without_label(labels)]
     return Measured(0.0, alike[0].n) if alike and "label" in dict(labels) else None
@@ -530,7 +528,7 @@ def _measure_new_classes(
     for window, labels, (seen, n) in found:
         before = known.get(window[0])
         counts[window][labels] = Measured(float(len(set(seen) - set(before))) if before else 0.0, n)
-    return {one: counts for one in batch}
+    return dict.fromkeys(batch, counts)
 
 
 def _measure_age(
@@ -560,7 +558,7 @@ def _measure_rejected(
     rates: dict[Window, dict[Labels, Measured]] = {
         (start, end): {(): Measured(_finite(value), n or 0)} for start, end, value, n in found
     }
-    return {one: rates for one in batch}
+    return dict.fromkeys(batch, rates)
 
 
 _MEASURES = {
@@ -570,3 +568,66 @@ _MEASURES = {
     "rejected_rate": _measure_rejected,
 }
 """The metrics that are more than one aggregate over the rows."""
+
+
+# --- a metric over time --------------------------------------------------------------------------------------------
+
+MOST_POINTS = 10_000
+
+
+def series(con: Connection, metric: Metric, selection: Selection, period: Period, step: timedelta) -> MetricSeries:
+    """The metric in consecutive windows of length `step`; every label set that occurs has a point in each.
+
+    A point has a value, or the reason why it has none.
+    """
+    check_selection(metric, selection)
+    if step <= timedelta():
+        raise UsageError("every must be longer than nothing")
+    if (period.end - period.start) / step > MOST_POINTS:
+        raise UsageError(f"more than {MOST_POINTS:,} points", "a longer --every, or a shorter period")
+    edges = [period.start]
+    while edges[-1] < period.end:
+        edges.append(min(edges[-1] + step, period.end))
+    windows = list(pairwise(edges))
+    wanted = Wanted(metric)
+    measured = measure(con, selection, windows, [wanted])
+    if wanted in measured.failures:
+        raise UsageError(f"{metric.name}: {measured.failures[wanted]}")
+    sets = sorted({labels for window in windows for labels in measured.at(wanted, window)})
+    there = presence(con, selection.model_id, windows)
+    points = [
+        _point(metric, window, labels, measured.at(wanted, window), there.get(window, Presence()))
+        for window in windows
+        for labels in (sets if selection.by else [()])
+    ]
+    return MetricSeries(metric.name, selection.model_id, metric.unit, tuple(points))
+
+
+def _point(
+    metric: Metric, window: Window, labels: Labels, found: Mapping[Labels, Measured], there: Presence
+) -> MetricPoint:
+    measured = found.get(labels) or absent(metric, labels, found, there)
+    value, n, reason = judged(metric, measured, there, metric.min_samples)
+    return MetricPoint(window[0], window[1], dict(labels), value, n, None, None, reason)
+
+
+def absent(metric: Metric, labels: Labels, found: Mapping[Labels, Measured], there: Presence) -> Measured | None:
+    """What a label set without rows has all the same: a count is 0, a share is 0 of the other labels' boxes."""
+    if metric.count:
+        return Measured(0.0, 0, metric.denominator and there.unknown_denominator)
+    return _absent_share(found, labels) if metric.name == "class_share" else None
+
+
+def judged(
+    metric: Metric, measured: Measured | None, there: Presence, least: int
+) -> tuple[float | None, int, str | None]:
+    """Value, n, and the reason why there is no value; n below `least` is such a reason."""
+    if measured is None:
+        return None, 0, "model_silent" if metric.name == "data_age_seconds" else there.reason
+    if measured.unknown_denominator:
+        return None, measured.n, "denominator_unknown"
+    if measured.value is None:
+        return None, measured.n, "no_value"
+    if measured.n < least:
+        return None, measured.n, "insufficient_samples"
+    return measured.value, measured.n, None

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("DETMON_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
-VECTORS = (ROOT / ".." / "shared" / "vectors").resolve()
+VECTORS = Path(os.environ.get("DETMON_TEST_VECTORS", ROOT / ".." / "shared" / "vectors")).resolve()
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Shell:
 def detmon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     """The program, in an empty folder, with an empty environment of its own."""
     for name in list(os.environ):
-        if name.startswith(("DETMON_", "SMTP_", "SLACK_", "PAGERDUTY_")) and name != "DETMON_TEST_DATA":
+        if name.startswith(("DETMON_", "SMTP_", "SLACK_", "PAGERDUTY_")) and not name.startswith("DETMON_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
     monkeypatch.setenv("NO_COLOR", "1")

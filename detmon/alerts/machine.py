@@ -45,7 +45,7 @@ class Behaviour(Protocol):
 class Outcome:
     """What a slot found for a label set: a value, or `kind` no_data or error with a reason.
 
-    `breach` decides in place of the comparison where the rule needs more than the value; `rows`: the label set had some.
+    `rows`: the label set had some. `hint`: what would help, for people.
     """
 
     value: float | None = None
@@ -53,7 +53,6 @@ class Outcome:
     kind: str | None = None
     reason: str | None = None
     rows: bool = True
-    breach: bool | None = None
     hint: str | None = None
 
 
@@ -173,7 +172,9 @@ class _Step:
         if self.outcome.kind is None:
             if self.now.told:
                 self.emit(f"{self.now.told}_resolved", self.now.health_reason, self.now.health_episode_id)
-            self.change(health="ok", health_since=None, health_reason=None, told=None, health_episode_id=None, ever=True)
+            self.change(
+                health="ok", health_since=None, health_reason=None, told=None, health_episode_id=None, ever=True
+            )
             return
         if self.now.health != self.outcome.kind:
             self.change(health=self.outcome.kind, health_since=self.slot)
@@ -192,8 +193,6 @@ class _Step:
     def _breach(self) -> bool | None:
         """True, False, or None: hold."""
         if self.outcome.value is not None and self.outcome.kind is None:
-            if self.outcome.breach is not None:
-                return self.outcome.breach
             return is_breach(self.rule, self.outcome.value, firing=self.now.condition == "firing")
         return {"ok": False, "alerting": True}.get(self.policy or "")
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NOUNS: dict[str, str] = {
     "model": "The models detmon knows.",
+    "status": "What is in the store, what fires, what waits.",
+    "metric": "The metrics, and their values over time.",
+    "alert": "Rules that watch metrics, and what they found.",
     "config": "The settings in force.",
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detmon.cli.output import Format
+from detmon.errors import UsageError
 
 if TYPE_CHECKING:
     from detmon.client import Client
@@ -30,3 +31,14 @@ def client(ctx: typer.Context) -> Client:
 def chosen(format: Format, json: bool) -> Format:
     """The format of the rows: `--json` is short for `--format json`."""
     return Format.json if json else format
+
+
+def pairs(texts: list[str] | None) -> dict[str, str]:
+    """NAME=VALUE options as a mapping."""
+    found = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value
+    return found

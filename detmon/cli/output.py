@@ -83,6 +83,11 @@ def warn(text: str) -> None:
     _stderr(f"warning: {text}")
 
 
+def problem(text: str) -> None:
+    """`error: …` on stderr, for what failed while the rest went on."""
+    _stderr(f"error: {text}")
+
+
 def complain(error: DetmonError) -> None:
     """`error: …`, then `hint: …`, on stderr."""
     _stderr(f"error: {error.message}")

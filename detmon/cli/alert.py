@@ -1,0 +1,219 @@
+"""`detmon alert`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detmon.cli import options, output
+
+if TYPE_CHECKING:
+    from detmon.records import AlertCheck, AlertEvent, AlertRule
+
+app = options.noun()
+
+Alert = Annotated[str, typer.Argument(help="The alert's id or name.")]
+Model = Annotated[str | None, typer.Option("--model", help="Its model, where the name is not enough.")]
+Length = str | None
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The alert's name.")],
+    model: Annotated[str, typer.Option(help="The model's id or name.")],
+    metric: Annotated[str, typer.Option(help="A metric of `detmon metric list`.")],
+    operator: Annotated[str, typer.Option(help="lt, le, gt, ge, eq or ne.")],
+    threshold: Annotated[str, typer.Option(help="What the metric is compared with.")],
+    window: Annotated[str, typer.Option(help="The time before each slot that is measured.")],
+    every: Annotated[Length, typer.Option(help="Distance of the slots (default: 5m, or the window).")] = None,
+    delay: Annotated[Length, typer.Option(help="Wait so long for late rows.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="One instance a source, label or tag:NAME.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only rows with NAME=VALUE.")] = None,
+    for_: Annotated[Length, typer.Option("--for", help="The breach must last so long.")] = None,
+    keep_firing_for: Annotated[Length, typer.Option(help="Stay firing so long after the last breach.")] = None,
+    recover_threshold: Annotated[str | None, typer.Option(help="While firing, compare with this.")] = None,
+    relative_to: Annotated[str | None, typer.Option(help="baseline: compare with the model's normal.")] = None,
+    min_samples: Annotated[int | None, typer.Option(min=0, help="Below it there is no verdict.")] = None,
+    no_data: Annotated[str | None, typer.Option(help="no_data, ok, alerting or keep.")] = None,
+    no_data_for: Annotated[Length, typer.Option(help="Missing data must last so long to be told.")] = None,
+    on_error: Annotated[str | None, typer.Option(help="error, ok, alerting or keep.")] = None,
+    error_for: Annotated[Length, typer.Option(help="An error must last so long to be told.")] = None,
+    repeat: Annotated[str | None, typer.Option(help="Remind while firing (default: 4h), or never.")] = None,
+    send_resolved: Annotated[bool | None, typer.Option(help="Tell the end, too (default: yes).")] = None,
+    notify: Annotated[list[str] | None, typer.Option(help="Whom to tell: email:ADDRESS, slack:#channel …")] = None,
+    severity: Annotated[str | None, typer.Option(help="info, warning, error or critical.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="A label of the rule's own, NAME=VALUE.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it means, for whoever is told.")] = None,
+    runbook: Annotated[str | None, typer.Option(help="Address of the page that says what to do.")] = None,
+    catch_up: Annotated[Length, typer.Option(help="Missed slots are made up so far back (default: 24h).")] = None,
+    forget_after: Annotated[Length, typer.Option(help="Forget a label set without data (default: 7d).")] = None,
+    max_instances: Annotated[int | None, typer.Option(min=1, help="Most label sets (default: 500).")] = None,
+    flap: Annotated[str | None, typer.Option(help="Damp N firings within D (default: 3/1h), or off.")] = None,
+    direction: Annotated[str | None, typer.Option(help="anomaly: both, up or down.")] = None,
+    sensitivity: Annotated[str | None, typer.Option(help="anomaly: low, normal or high.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Change the alert of this name.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Make a rule: tell me when this metric does that.
+
+    Example: detmon alert create low --model vehicles@3 --metric avg_confidence --operator lt --threshold .7 --window 1h
+    """
+    given = {key: value for key, value in locals().items() if key in _FIELDS and value not in (None, [])}
+    if where:
+        given["where"] = options.pairs(where)
+    if label:
+        given["labels"] = options.pairs(label)
+    rule = options.client(ctx).create_alert(model, name, given, replace=replace)
+    _print_rule(rule, json)
+
+
+_FIELDS = (
+    "metric", "operator", "threshold", "window", "every", "delay", "by", "for_", "keep_firing_for",
+    "recover_threshold", "relative_to", "min_samples", "no_data", "no_data_for", "on_error", "error_for", "repeat",
+    "send_resolved", "notify", "severity", "description", "runbook", "catch_up", "forget_after", "max_instances",
+    "flap", "direction", "sensitivity",
+)  # fmt: skip
+
+
+@app.command("check")
+def check(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these alerts.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only the alerts of this model.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Evaluate and print; write nothing.")] = False,
+    no_send: Annotated[bool, typer.Option("--no-send", help="Leave the notices for `notify send`.")] = False,
+    exit_code: options.ExitCode = False,
+    json: options.Json = False,
+) -> None:
+    """Evaluate every rule that is due, record what changed, deliver what is to be told. Run it from cron.
+
+    Example: detmon alert check --exit-code
+    """
+    result = options.client(ctx).check_alerts(names or (), model, dry_run=dry_run, send=not no_send)
+    if json:
+        output.document(result)
+    else:
+        for event in result.events:
+            output.line(_event_line(event))
+        if sys.stdout.isatty():
+            states = [instance.state for instance in result.instances]
+            counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+            output.note(f"{result.rules} rules, {result.slots} slots: {counts or 'nothing to judge'}")
+    for failure in result.failed:
+        output.problem(f"{failure.alert}: {failure.error}")
+    raise typer.Exit(_exit_code(result, exit_code))
+
+
+def _exit_code(result: AlertCheck, wanted: bool) -> int:
+    if result.failed or result.delivery.dead or result.delivery.overdue:
+        return 4
+    states = {instance.state for instance in result.instances} if wanted else set()
+    return 3 if states & {"no_data", "error"} else int("firing" in states)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    model: Model = None,
+    json: options.Json = False,
+    format: options.Rows = output.Format.table,
+) -> None:
+    """List the alerts and their state, one row an instance.
+
+    Example: detmon alert list --format csv
+    """
+    columns = [
+        "name",
+        "model_id",
+        "labels",
+        "state",
+        "value",
+        "n",
+        "metric",
+        "operator",
+        "threshold",
+        "window",
+        "since",
+    ]
+    rows = options.client(ctx).list_alerts(model)
+    output.rows(rows, columns, format=options.chosen(format, json), empty="no alerts yet")
+
+
+@app.command("show")
+def show(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Json = False) -> None:
+    """Show one rule with every default filled in.
+
+    Example: detmon alert show "Low Confidence Alert" --json
+    """
+    rule = options.client(ctx).show_alert(alert, model)
+    if json:
+        output.document(rule)
+    else:
+        output.pairs(rule.to_dict())
+
+
+@app.command("history")
+def history(
+    ctx: typer.Context,
+    alert: Alert,
+    model: Model = None,
+    json: options.Json = False,
+    format: options.Rows = output.Format.table,
+) -> None:
+    """Show what happened to a rule: events, skipped slots, notices.
+
+    Example: detmon alert history "Low Confidence Alert"
+    """
+    rows = options.client(ctx).alert_history(alert, model)
+    output.rows(rows, format=options.chosen(format, json), empty="nothing happened yet")
+
+
+@app.command("delete")
+def delete(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Json = False) -> None:
+    """Remove a rule; its history stays.
+
+    Example: detmon alert delete "Low Confidence Alert"
+    """
+    _print_rule(options.client(ctx).delete_alert(alert, model), json)
+
+
+@app.command("enable")
+def enable(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Json = False) -> None:
+    """Go on with a paused rule; the slots of the pause are not made up.
+
+    Example: detmon alert enable "Low Confidence Alert"
+    """
+    _print_rule(options.client(ctx).enable_alert(alert, model), json)
+
+
+@app.command("disable")
+def disable(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Json = False) -> None:
+    """Pause a rule; what is open is closed, and told so.
+
+    Example: detmon alert disable "Low Confidence Alert"
+    """
+    _print_rule(options.client(ctx).disable_alert(alert, model), json)
+
+
+def _print_rule(rule: AlertRule, json: bool) -> None:
+    if json:
+        output.document(rule)
+    else:
+        output.line(rule.id)
+
+
+def _event_line(event: AlertEvent) -> str:
+    """`FIRING  Low Confidence  vehicles@3 source=cam-3  avg_confidence 0.642 lt 0.7  n 412  since …`."""
+    who = " ".join([event.model_id, *(f"{key}={value}" for key, value in event.labels.items())])
+    parts = [event.kind.upper(), event.alert, who]
+    if event.value is not None:
+        parts.append(f"{event.metric} {output.cell(event.value)} {event.operator} {event.threshold:g}")
+    if event.n is not None:
+        parts.append(f"n {event.n}")
+    if event.reason:
+        parts.append(event.reason)
+    parts.append(f"since {(event.fired_at or event.slot):%Y-%m-%dT%H:%MZ}")
+    return "  ".join(parts)

@@ -1,0 +1,2 @@
+-- Which targets were told of these episodes.
+SELECT episode_id, target, last_slot, count FROM alert_notified WHERE list_contains($episodes::VARCHAR[], episode_id)

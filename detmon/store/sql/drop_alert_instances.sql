@@ -1,0 +1,1 @@
+DELETE FROM alert_instances WHERE list_contains($keys::VARCHAR[], instance_key)
