@@ -67,6 +67,7 @@ def options_of(case: Mapping[str, Any], *more: str) -> list[str]:
 
 # --- state rows ----------------------------------------------------------------------------------------------------
 
+
 def runs_of(case: Mapping[str, Any], name: str, detmon: Shell) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """State and events of each run of a case."""
     samples = dict(case["samples"])
