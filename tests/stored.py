@@ -47,8 +47,8 @@ def store(folder: Path, rows: Iterable[Row], db: str = "detmon.duckdb") -> None:
         known = con.execute("SELECT count(*) FROM batches").fetchone()
         if known == (0,):
             con.execute(
-                "INSERT INTO batches(batch_id, denominator, n_read, n_rejected, loaded_at) "
-                "VALUES (1, 'known', 10, 1, $at), (2, 'unknown', 10, 0, $at)",
+                "INSERT INTO batches(batch_id, denominator, n_read, n_rejected, complete, loaded_at) "
+                "VALUES (1, 'known', 100, 10, true, $at), (2, 'unknown', 100, 0, true, $at)",
                 {"at": BASE},
             )
         first = con.execute("SELECT count(*) FROM predictions").fetchone()
