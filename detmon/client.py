@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from detmon import config as configuration
-from detmon import metrics, models, notify, times
+from detmon import metrics, models, times
+from detmon import notify as telling
 from detmon.alerts import check, edit, rules, show
 from detmon.errors import UsageError
 from detmon.records import (
@@ -111,7 +113,7 @@ class Client:
 
     def send_notices(self, console: TextIO | None = None) -> Delivery:
         """Send the notices that are due; `stdout:` targets write to `console`."""
-        return notify.deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
+        return telling.deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
 
     def list_notices(self, status: str | None = None, limit: int = 100) -> list[QueuedNotice]:
         """The newest notices, with one status or with any."""
@@ -188,7 +190,7 @@ class Client:
         model_id: str,
         name: str,
         condition: Mapping[str, Any] | None = None,
-        notify: Sequence[str] = (),
+        notify: Sequence[str] | None = None,
         *,
         replace: bool = False,
         **fields: Any,
@@ -196,12 +198,16 @@ class Client:
         """Make a rule; `condition` and `fields` hold the keys of docs/alerts.md. The same again is the same rule."""
         catalogue = metrics.catalogue(self.config)
         said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
-        if notify:
+        if notify is not None:
             said["notify"] = notify
+        definition = rules.define(said, metrics=catalogue, parse_target=self._target)
         with self._editing() as editor:
             model = models.find(editor.con, model_id)
-            definition = rules.define(said, model_id=model.id, metrics=catalogue)
-            return editor.create(model.id, name, definition, replace_it=replace).record()
+            rule = editor.create(model.id, name, definition, replace_it=replace)
+        for target in definition.notify:
+            for problem in telling.check_target(self.config, target):
+                self._note(problem)
+        return rule.record()
 
     def list_alerts(self, model_id: str | None = None) -> list[AlertRow]:
         """The state of every rule, one row an instance."""
@@ -239,18 +245,23 @@ class Client:
             return rule.record()
 
     def check_alerts(
-        self, names: Sequence[str] = (), model_id: str | None = None, *, dry_run: bool = False, send: bool = True
+        self,
+        names: Sequence[str] = (),
+        model_id: str | None = None,
+        *,
+        dry_run: bool = False,
+        send: bool = True,
+        console: TextIO | None = None,
     ) -> AlertCheck:
         """Evaluate every rule that is due, record what happened, queue what is to be told, and deliver it."""
-        return check.check(
-            self.store,
-            metrics.catalogue(self.config),
-            self._default_targets(),
-            self.now(),
-            check.Scope(names, model_id),
-            dry_run=dry_run,
-            note=self._note,
-        )
+        now = self.now()
+        scope = check.Scope(names, model_id)
+        catalogue, targets = metrics.catalogue(self.config), self._default_targets()
+        found = check.check(self.store, catalogue, targets, now, scope, dry_run=dry_run, note=self._note)
+        if dry_run or not send:
+            return found
+        delivery = telling.deliver(self.store, self.config, now=now, console=console or sys.stdout)
+        return dataclasses.replace(found, delivery=delivery)
 
     def status(self, max_age: str | None = None) -> Status:
         """What is in the store, what fires, what waits; a check older than `max_age` is stale."""
@@ -262,6 +273,10 @@ class Client:
     def _editing(self) -> Iterator[edit.Editor]:
         with self.store.writing() as con, transaction(con):
             yield edit.Editor(con, metrics.catalogue(self.config), self._default_targets(), self.now())
+
+    def _target(self, text: str) -> str:
+        """A target as its plugin writes it; raises UsageError for one that it refuses."""
+        return str(telling.parse_target(self.config, text))
 
     def _default_targets(self) -> Sequence[str]:
         targets = self.config.table("notify").get("default", [])

@@ -101,6 +101,77 @@ class Delivery(Record):
     `problems` are lines for people; `overdue`: something waits longer than `overdue_after`.
     """
 
+    sent: int = 0
+    queued: int = 0
+    dead: int = 0
+    in_flight: int = 0
+    merged: int = 0
+    problems: tuple[str, ...] = ()
+    overdue: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run must say so by its exit code: a dead or an overdue notice."""
+        return self.dead > 0 or self.overdue
+
+
+@dataclass(frozen=True)
+class QueuedNotice(Record):
+    """One row of the outbox; `status` is queued, sending, sent, dead, merged or dropped."""
+
+    notice_id: str
+    target: str
+    kind: str
+    status: str
+    attempts: int
+    last_error: str | None
+    alert_id: str | None
+    slot: datetime
+    ambiguous: bool
+    created_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    merged_into: str | None
+
+
+@dataclass(frozen=True)
+class NoticeDetails(QueuedNotice):
+    """One row of the outbox, with the message as it would read now."""
+
+    title: str
+    text: str
+    receipt: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TargetTest(Record):
+    """How a test message to a target went; `payload` is filled by a dry run only."""
+
+    target: str
+    status: str
+    latency_ms: float | None
+    size: int
+    receipt: Mapping[str, str]
+    reason: str | None
+    problems: tuple[str, ...]
+    payload: str | None
+
+
+@dataclass(frozen=True)
+class PluginInfo(Record):
+    """One installed plugin, what it brings, or why it did not load."""
+
+    name: str
+    distribution: str
+    version: str
+    origin: str
+    schemes: tuple[str, ...]
+    formats: tuple[str, ...]
+    metrics: tuple[str, ...]
+    trainers: tuple[str, ...]
+    error: str | None
+
 
 # --- metrics and alerts ---
 

@@ -95,9 +95,7 @@ def test_state_through_the_command_line(case: dict[str, Any], detmon: Shell) -> 
 
 @pytest.mark.parametrize("case", of_kind("state"))
 def test_state_on_the_machine(case: dict[str, Any]) -> None:
-    said = {**case["rule"], "model": None}
-    del said["model"]
-    definition = rules.define(said, model_id="m", metrics=CATALOGUE)
+    definition = rules.define(case["rule"], metrics=CATALOGUE)
     samples, every = dict(case["samples"]), seconds(case["rule"]["every"])
     instance, events, shown = Instance("key"), [], {}
     for slot in range(case["eval_times"][0], case["eval_times"][-1] + 1, every):

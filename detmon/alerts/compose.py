@@ -167,7 +167,7 @@ def _one(changed: Changed, instance: Instance, event: Event, target: str, count:
         "slot": format_instant(event.slot),
         "every": format_duration(definition.every),
         "peak": event.peak,
-        "count": count,
+        "count": count - 1 if event.kind == "reminder" else None,
         "rule_labels": dict(definition.labels),
         "description": definition.description,
         "runbook": definition.runbook,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,9 +118,8 @@ class Rule:
 def define(
     said: Mapping[str, Any],
     *,
-    model_id: str,
     metrics: Mapping[str, Metric],
-    parse_target: Callable[[str], object] | None = None,
+    parse_target: Callable[[str], str] = str,
 ) -> Definition:
     """The definition in a user's words: keys of the table in docs/alerts.md, values as text, numbers or lists.
 
@@ -140,11 +139,8 @@ def define(
     values.setdefault("no_data_for", max(2 * every, values["window"]))
     values.setdefault("error_for", 2 * every)
     definition = Definition(**values)
-    _check(definition, find(metrics, definition.metric), model_id)
-    for target in definition.notify:
-        if parse_target:
-            parse_target(target)
-    return definition
+    _check(definition, find(metrics, definition.metric))
+    return replace(definition, notify=tuple(parse_target(target) for target in definition.notify))
 
 
 def from_json(text: str) -> Definition:
@@ -157,12 +153,12 @@ def from_json(text: str) -> Definition:
     return Definition(**values)
 
 
-def _check(definition: Definition, metric: Metric, model_id: str) -> None:
+def _check(definition: Definition, metric: Metric) -> None:
     if definition.operator == "anomaly":
         raise UsageError("operator anomaly is not in this version", "one of " + " ".join(OPERATORS[:-1]))
     if definition.relative_to is not None:
         raise UsageError("relative_to is not in this version", "give --threshold in the metric's own unit")
-    check_selection(metric, Selection(model_id, definition.by, definition.where))
+    check_selection(metric, Selection("", definition.by, definition.where))
     for name in ("window", "every"):
         if getattr(definition, name) <= timedelta():
             raise UsageError(f"{name} must be longer than nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,13 +87,18 @@ def check(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Evaluate and print; write nothing.")] = False,
     no_send: Annotated[bool, typer.Option("--no-send", help="Leave the notices for `notify send`.")] = False,
     exit_code: options.ExitCode = False,
+    env_file: Annotated[
+        Path | None, typer.Option(help="KEY=VALUE lines for the environment; only its owner may read the file.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Evaluate every rule that is due, record what changed, deliver what is to be told. Run it from cron.
 
     Example: detmon alert check --exit-code
     """
-    result = options.client(ctx).check_alerts(names or (), model, dry_run=dry_run, send=not no_send)
+    client = options.client(ctx)
+    client.use_env_file(env_file)
+    result = client.check_alerts(names or (), model, dry_run=dry_run, send=not no_send, console=output.console(json))
     if json:
         output.document(result)
     else:
@@ -104,11 +110,13 @@ def check(
             output.note(f"{result.rules} rules, {result.slots} slots: {counts or 'nothing to judge'}")
     for failure in result.failed:
         output.problem(f"{failure.alert}: {failure.error}")
+    for problem in result.delivery.problems:
+        output.warn(problem)
     raise typer.Exit(_exit_code(result, exit_code))
 
 
 def _exit_code(result: AlertCheck, wanted: bool) -> int:
-    if result.failed or result.delivery.dead or result.delivery.overdue:
+    if result.failed or result.delivery.failed:
         return 4
     states = {instance.state for instance in result.instances} if wanted else set()
     return 3 if states & {"no_data", "error"} else int("firing" in states)
