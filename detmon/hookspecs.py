@@ -279,6 +279,8 @@ class NotifierConfig:
     """Looks a key of the table, an environment variable (also `…_FILE`) or a reference up; None when there is none."""
     setting: Callable[[str], str | None] = lambda name: None
     """An environment variable (also `…_FILE`) that is no secret; None when there is none."""
+    http: Http | None = None
+    """For `check`; `send` has its own."""
 
 
 class Notifier:

@@ -57,10 +57,10 @@ class HttpClient:
         reason = cause.reason if isinstance(cause, MaxRetryError) else None
         if isinstance(reason, NameResolutionError):
             return Retry("the host's name does not resolve", soon=True)
+        if isinstance(reason, NewConnectionError):
+            return Retry("connection refused" if "refused" in str(reason) else "no way to the host", soon=True)
         if isinstance(reason, ConnectTimeoutError):
             return Retry(f"no connection within {CONNECT_TIMEOUT:g} s")
-        if isinstance(reason, NewConnectionError):
-            return Retry("connection refused", soon=True)
         if isinstance(error, requests.exceptions.SSLError):
             return Retry("the server's certificate is not trusted")
         if isinstance(error, requests.Timeout):

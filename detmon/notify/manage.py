@@ -15,7 +15,6 @@ from detmon.errors import ConfigError, UnknownName, UsageError
 from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
 from detmon.notify import messages, outbox, sending, settings
 from detmon.notify.channels import Channels
-from detmon.notify.http import HttpClient
 from detmon.notify.secrets import Redactor
 from detmon.records import NoticeDetails, PluginInfo, QueuedNotice, TargetTest
 from detmon.store import Connection
@@ -121,7 +120,7 @@ def _info(one: plugins.Loaded) -> PluginInfo:
 def _preview(job: sending.Job, message: Message, notice_id: str) -> str:
     channel = job.channel
     context = sending.Context(
-        notice_id, 1, 0.0, job.clock(), None, HttpClient(job.redact), channel.settings, job.console
+        notice_id, 1, 0.0, job.clock(), None, channel.settings.http(), channel.settings, job.console
     )
     return channel.notifier.preview(channel.target, message, context)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from detmon.errors import ConfigError
 from detmon.hookspecs import NotifierConfig, Secret
+from detmon.notify.http import HttpClient
 
 SHORTEST = 6
 """Secrets shorter than this are not replaced: they would mask half of any text."""
@@ -63,7 +64,11 @@ class Settings:
 
     def config(self) -> NotifierConfig:
         """What the plugin's factory gets."""
-        return NotifierConfig(self.table, self.secret, self.setting)
+        return NotifierConfig(self.table, self.secret, self.setting, self.http())
+
+    def http(self) -> HttpClient:
+        """What the plugin reaches the network with."""
+        return HttpClient(self._redact, allow_http=bool(self.table.get("allow_http")))
 
     def _named(self, name: str) -> str | None:
         written = self.table.get(name)

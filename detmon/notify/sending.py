@@ -13,7 +13,6 @@ from typing import Any, TextIO
 from detmon.errors import DetmonError
 from detmon.hookspecs import Http, Message, MissingSetting, Outcome, Permanent, Retry, Secret, SendFailed, Sent
 from detmon.notify.channels import Channel
-from detmon.notify.http import HttpClient
 from detmon.notify.outbox import Claimed
 from detmon.notify.secrets import Redactor, Settings
 
@@ -160,7 +159,7 @@ def send(
         deadline,
         job.clock(),
         receipt,
-        HttpClient(job.redact, allow_http=bool(channel.settings.table.get("allow_http"))),
+        channel.settings.http(),
         channel.settings,
         job.console,
     )
