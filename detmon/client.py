@@ -9,30 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from detmon import config as configuration
-from detmon import metrics, models, times
-from detmon import notify as telling
-from detmon.alerts import check, edit, rules, show
+from detmon import models, times
 from detmon.errors import UsageError
-from detmon.records import (
-    AlertCheck,
-    AlertHistoryRow,
-    AlertRow,
-    AlertRule,
-    Delivery,
-    MetricInfo,
-    MetricSeries,
-    Model,
-    NoticeDetails,
-    PluginInfo,
-    QueuedNotice,
-    Settings,
-    Status,
-    TargetTest,
-)
+from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
 from detmon.store import Store, transaction
+
+if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
+    from detmon.alerts.edit import Editor
+    from detmon.alerts.records import AlertCheck
+    from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.metrics.series import MetricInfo, MetricSeries
 
 
 class Client:
@@ -113,7 +102,9 @@ class Client:
 
     def send_notices(self, console: TextIO | None = None) -> Delivery:
         """Send the notices that are due; `stdout:` targets write to `console`."""
-        return telling.deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
+        from detmon.notify import deliver
+
+        return deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
 
     def list_notices(self, status: str | None = None, limit: int = 100) -> list[QueuedNotice]:
         """The newest notices, with one status or with any."""
@@ -156,7 +147,9 @@ class Client:
 
     def list_metrics(self) -> list[MetricInfo]:
         """All metrics that rules, `show_metric` and gates can use."""
-        return [metric.info for metric in metrics.catalogue(self.config).values()]
+        from detmon.metrics import catalogue, series
+
+        return [series.info(metric) for metric in catalogue(self.config).values()]
 
     def show_metric(
         self,
@@ -170,6 +163,9 @@ class Client:
         where: Mapping[str, str] | None = None,
     ) -> MetricSeries:
         """A metric of one model over the last `window` (default 1h) or a `period`, in steps of `every`."""
+        from detmon import metrics
+        from detmon.metrics import series
+
         if window is not None and period is not None:
             raise UsageError("give --window or --period, not both")
         found = metrics.find(metrics.catalogue(self.config), metric)
@@ -181,7 +177,7 @@ class Client:
                 span = times.parse_period(period, now, times.parse_zone(model.zone or "UTC"))
             step = times.parse_duration(every) if every else span.end - span.start
             selection = metrics.Selection(model.id, tuple(by), tuple(sorted((where or {}).items())))
-            return metrics.series(con, found, selection, span, step)
+            return series.series(con, found, selection, span, step)
 
     # --- alerts ---
 
@@ -196,53 +192,65 @@ class Client:
         **fields: Any,
     ) -> AlertRule:
         """Make a rule; `condition` and `fields` hold the keys of docs/alerts.md. The same again is the same rule."""
-        catalogue = metrics.catalogue(self.config)
+        from detmon import metrics
+        from detmon.alerts import rules, show
+        from detmon.notify import check_target
+
         said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
         if notify is not None:
             said["notify"] = notify
-        definition = rules.define(said, metrics=catalogue, parse_target=self._target)
+        definition = rules.define(said, metrics=metrics.catalogue(self.config), parse_target=self._target)
         with self._editing() as editor:
             model = models.find(editor.con, model_id)
             rule = editor.create(model.id, name, definition, replace_it=replace)
         for target in definition.notify:
-            for problem in telling.check_target(self.config, target):
+            for problem in check_target(self.config, target):
                 self._note(problem)
-        return rule.record()
+        return show.record(rule)
 
     def list_alerts(self, model_id: str | None = None) -> list[AlertRow]:
         """The state of every rule, one row an instance."""
+        from detmon.alerts import rules, show
+
         with self.store.reading() as con:
             model = models.find(con, model_id).id if model_id else None
-            found = rules.every(con)
-            return show.rows(con, [rule for rule in found if model in (None, rule.model_id)])
+            return show.rows(con, [rule for rule in rules.every(con) if model in (None, rule.model_id)])
 
     def show_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """One rule with every default filled in."""
+        from detmon.alerts import rules, show
+
         with self.store.reading() as con:
-            return rules.pick(rules.every(con), id_or_name, model_id).record()
+            return show.record(rules.pick(rules.every(con), id_or_name, model_id))
 
     def alert_history(self, id_or_name: str, model_id: str | None = None) -> list[AlertHistoryRow]:
         """What happened to a rule: events, skipped slots, notices. A removed rule is found by its id."""
+        from detmon.alerts import rules, show
+
         with self.store.reading() as con:
             removed = any(rule.id == id_or_name for rule in rules.every(con, deleted=True))
             return show.history(con, rules.pick(rules.every(con, deleted=removed), id_or_name, model_id))
 
     def enable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Go on with a paused rule; the slots of the pause are not made up."""
+        from detmon.alerts import show
+
         with self._editing() as editor:
-            return editor.enable(rules.pick(rules.every(editor.con), id_or_name, model_id)).record()
+            return show.record(editor.enable(editor.pick(id_or_name, model_id)))
 
     def disable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Pause a rule; what is open is closed, and told so."""
+        from detmon.alerts import show
+
         with self._editing() as editor:
-            return editor.disable(rules.pick(rules.every(editor.con), id_or_name, model_id)).record()
+            return show.record(editor.disable(editor.pick(id_or_name, model_id)))
 
     def delete_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Remove a rule; what is open is closed, and told so. Its history stays."""
+        from detmon.alerts import show
+
         with self._editing() as editor:
-            rule = rules.pick(rules.every(editor.con), id_or_name, model_id)
-            editor.delete(rule)
-            return rule.record()
+            return show.record(editor.delete(editor.pick(id_or_name, model_id)))
 
     def check_alerts(
         self,
@@ -254,29 +262,46 @@ class Client:
         console: TextIO | None = None,
     ) -> AlertCheck:
         """Evaluate every rule that is due, record what happened, queue what is to be told, and deliver it."""
+        from detmon.alerts import check
+        from detmon.metrics import catalogue
+
         now = self.now()
-        scope = check.Scope(names, model_id)
-        catalogue, targets = metrics.catalogue(self.config), self._default_targets()
-        found = check.check(self.store, catalogue, targets, now, scope, dry_run=dry_run, note=self._note)
-        if dry_run or not send:
+        found, outbox_empty = check.check(
+            self.store,
+            catalogue(self.config),
+            self._default_targets(),
+            now,
+            check.Scope(names, model_id),
+            dry_run=dry_run,
+        )
+        if dry_run or not send or outbox_empty:
             return found
-        delivery = telling.deliver(self.store, self.config, now=now, console=console or sys.stdout)
+        from detmon.notify import deliver
+
+        delivery = deliver(self.store, self.config, now=now, console=console or sys.stdout)
         return dataclasses.replace(found, delivery=delivery)
 
     def status(self, max_age: str | None = None) -> Status:
         """What is in the store, what fires, what waits; a check older than `max_age` is stale."""
+        from detmon.alerts import show
+
         oldest = times.parse_duration(max_age) if max_age else None
         with self.store.reading() as con:
             return show.status(con, str(self.config.db), self.now(), oldest)
 
     @contextmanager
-    def _editing(self) -> Iterator[edit.Editor]:
+    def _editing(self) -> Iterator[Editor]:
+        from detmon.alerts.edit import Editor
+        from detmon.metrics import catalogue
+
         with self.store.writing() as con, transaction(con):
-            yield edit.Editor(con, metrics.catalogue(self.config), self._default_targets(), self.now())
+            yield Editor(con, catalogue(self.config), self._default_targets(), self.now())
 
     def _target(self, text: str) -> str:
         """A target as its plugin writes it; raises UsageError for one that it refuses."""
-        return str(telling.parse_target(self.config, text))
+        from detmon.notify import parse_target
+
+        return str(parse_target(self.config, text))
 
     def _default_targets(self) -> Sequence[str]:
         targets = self.config.table("notify").get("default", [])

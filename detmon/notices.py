@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detmon.hookspecs import Item
 from detmon.records import plain
 from detmon.store import Connection, statement
 from detmon.times import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from detmon.hookspecs import Item
 
 KINDS = (
     "firing", "flapping", "error", "no_data", "reminder", "missed", "resolved", "closed", "error_resolved",
@@ -61,6 +63,8 @@ class Notice:
 
 def from_payload(text: str, *, target: str, group_key: str, slot: datetime, alert_id: str | None) -> Notice:
     """The notice that `Notice.payload` wrote."""
+    from detmon.hookspecs import Item
+
     content = json.loads(text)
     items = tuple(Item(**_with_instants(item)) for item in content["items"])
     late = content["late_by_s"]

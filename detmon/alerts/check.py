@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from detmon import __version__, failpoints, metrics
-from detmon.alerts import compose, instances, machine, outcomes, rules
+from detmon.alerts import instances, machine, outcomes, rules
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Instance, Outcome
+from detmon.alerts.records import AlertCheck, Failure
 from detmon.alerts.rules import Rule
 from detmon.errors import OperationError
 from detmon.metrics import Labels, Measured, Measurement, Metric, Presence, Selection, Wanted, Window
-from detmon.records import AlertCheck, Delivery, Failure
+from detmon.records import Delivery
 from detmon.store import Connection, Store, statement, transaction
 from detmon.times import floor_slot, format_instant
 
@@ -94,12 +93,11 @@ def check(
     scope: Scope,
     *,
     dry_run: bool = False,
-    note: Callable[[str], None],
-) -> AlertCheck:
+) -> tuple[AlertCheck, bool]:
     """Evaluate every due slot of the rules in scope; write state, events, history and notices in one transaction.
 
-    With `dry_run` nothing is written. Another check in this process that was faster makes this one start again.
-    Raises OperationError when that happens too often.
+    Also says whether the outbox is empty, so that nothing has to be delivered. With `dry_run` nothing is written.
+    Another check in this process that was faster makes this one start again; OperationError if that happens too often.
     """
     import duckdb
 
@@ -109,15 +107,14 @@ def check(
                 run = _Run(con, catalogue, default_targets, now, scope, dry_run)
                 with suppress(_DryRun), transaction(con):
                     result = run.carry_out()
+                    outbox_empty = con.execute(statement("outbox_empty")).fetchone() == (True,)
                     if dry_run:
                         raise _DryRun
                 if not dry_run:
                     failpoints.reach("check.after_commit")
             except (duckdb.TransactionException, duckdb.ConstraintException):
                 continue
-        for warning in result.warnings:
-            note(warning)
-        return result
+        return result, outbox_empty
     raise OperationError(f"other checks got in the way {MOST_RESTARTS} times", "run `detmon alert check` again")
 
 
@@ -159,7 +156,7 @@ class _Run:
         self.default_targets = default_targets
         self.now = now
         self.scope = scope
-        self.id = secrets.token_hex(6)
+        self.id = os.urandom(6).hex()
 
     def carry_out(self) -> AlertCheck:
         in_scope = self.scope.of(rules.every(self.con))
@@ -194,6 +191,13 @@ class _Run:
         newest = {"ids": [e.rule.id for e in evaluated], "slots": [e.due.slots[-1] for e in evaluated]}
         self.con.execute(statement("advance_alerts"), newest)
         failpoints.reach("check.before_outbox")
+        news = any(h.is_shown for h in happened)
+        if news or any(i.condition == "firing" or i.told for e in evaluated for i in e.instances.values()):
+            self._tell(evaluated)
+
+    def _tell(self, evaluated: Sequence[Evaluated]) -> None:
+        from detmon.alerts import compose  # needed only where something may have to be told
+
         changes = [
             compose.Changed(e.rule, e.metric, e.due.slots[-1], list(e.instances.values()), e.happened)
             for e in evaluated
@@ -220,7 +224,7 @@ class _Run:
             {
                 "run_id": self.id,
                 "now": self.now,
-                "host": socket.gethostname(),
+                "host": os.uname().nodename,
                 "pid": os.getpid(),
                 "version": __version__,
                 "scope": str(self.scope),
@@ -262,19 +266,18 @@ class _Run:
         )
 
 
-def _warnings(dues: Iterable[Due]) -> Iterable[str]:
+def _warnings(dues: Sequence[Due]) -> Iterable[str]:
+    ahead = [due.rule.last_slot for due in dues if due.clock_went_back and due.rule.last_slot]
+    if ahead:
+        yield (
+            f"the clock went back: slots up to {format_instant(max(ahead))} are evaluated already; "
+            f"{len(ahead)} rules wait for it"
+        )
     for due in dues:
-        if due.clock_went_back:
-            yield (
-                f"{due.rule.name}: the clock is before the last evaluated slot "
-                f"{format_instant(due.rule.last_slot or due.rule.created_at)}; nothing is evaluated"
-            )
         if due.skipped:
             first, last = due.skipped
-            yield (
-                f"{due.rule.name}: the slots {format_instant(first)} to {format_instant(last)} are older than catch_up "
-                "and are skipped"
-            )
+            span = f"{format_instant(first)} to {format_instant(last)}"
+            yield f"{due.rule.name}: the slots {span} are older than catch_up and are skipped"
 
 
 # --- evaluation ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,7 +37,7 @@ class Editor:
                 raise UsageError(f"{model_id} has another alert {name!r} (differs in {changed})", "--replace edits it")
             return self._redefine(present[0], definition)
         values = {
-            "id": f"al_{secrets.token_hex(6)}",
+            "id": f"al_{os.urandom(6).hex()}",
             "live_key": f"{model_id}\x1f{name}",
             "name": name,
             "model_id": model_id,
@@ -46,6 +46,10 @@ class Editor:
         }
         self.con.execute(statement("add_alert"), values)
         return rules.pick(rules.every(self.con), str(values["id"]))
+
+    def pick(self, id_or_name: str, model_id: str | None) -> Rule:
+        """The stored rule of this id or name."""
+        return rules.pick(rules.every(self.con), id_or_name, model_id)
 
     def enable(self, rule: Rule) -> Rule:
         """Go on with a paused rule, from the newest slot on."""
@@ -58,10 +62,11 @@ class Editor:
         self._close(rule, "rule paused")
         return self._write(replace(rule, enabled=False))
 
-    def delete(self, rule: Rule) -> None:
+    def delete(self, rule: Rule) -> Rule:
         """Remove a rule; its history stays."""
         self._close(rule, "rule removed")
         self.con.execute(statement("remove_alert"), {"id": rule.id, "now": self.now})
+        return rule
 
     def _redefine(self, rule: Rule, definition: Definition) -> Rule:
         changed = replace(rule, definition=definition)
@@ -93,7 +98,7 @@ class Editor:
         states = list(instances.load(self.con, [rule])[rule.id].values())
         slot = rule.last_slot or rule.newest_slot(self.now)
         happened = [Happened(rule, state, event) for state in states for event in machine.close(state, slot, reason)]
-        run_id = secrets.token_hex(6)
+        run_id = os.urandom(6).hex()
         instances.record_events(self.con, happened, run_id, self.now)
         instances.drop(self.con, states)
         changed = compose.Changed(rule, self.catalogue.get(rule.definition.metric), slot, [], happened)

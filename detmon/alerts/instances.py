@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from detmon.alerts.machine import SHOWN_EVENTS, Event, Instance
+from detmon.alerts.records import AlertEvent, AlertInstance
 from detmon.alerts.rules import Rule
 from detmon.metrics import Labels
 from detmon.notices import canonical
-from detmon.records import AlertEvent, AlertInstance
 from detmon.store import Connection, statement
 from detmon.times import format_duration
 

@@ -12,7 +12,6 @@ from typing import Any
 from detmon.errors import UnknownName, UsageError
 from detmon.metrics import Labels, Metric, Selection, check_selection, find
 from detmon.notices import canonical
-from detmon.records import AlertRule
 from detmon.store import Connection, statement
 from detmon.times import floor_slot, format_duration, parse_duration
 
@@ -95,21 +94,6 @@ class Rule:
     def newest_slot(self, now: datetime) -> datetime:
         """The newest slot that may be evaluated at `now`."""
         return floor_slot(now - self.definition.delay, self.definition.every)
-
-    def record(self) -> AlertRule:
-        """What the user gets."""
-        said = self.definition.to_dict()
-        said["for_"] = said.pop("for")
-        return AlertRule(
-            id=self.id,
-            name=self.name,
-            model_id=self.model_id,
-            version=self.version,
-            enabled=self.enabled,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-            **said,
-        )
 
 
 # --- what users write ----------------------------------------------------------------------------------------------

@@ -4,16 +4,141 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from detmon.alerts import instances
 from detmon.alerts.rules import Rule
-from detmon.records import AlertHistoryRow, AlertRow, ModelStatus, Status
+from detmon.records import Record
 from detmon.store import Connection, statement
 from detmon.times import format_duration
 
+
+@dataclass(frozen=True)
+class AlertRule(Record):
+    """A rule as it is stored, every default filled in."""
+
+    id: str
+    name: str
+    model_id: str
+    version: int
+    enabled: bool
+    metric: str
+    operator: str
+    threshold: float
+    window: str
+    every: str
+    delay: str
+    by: tuple[str, ...]
+    where: Mapping[str, str]
+    for_: str
+    keep_firing_for: str
+    recover_threshold: float | None
+    relative_to: str | None
+    min_samples: int | None
+    no_data: str
+    no_data_for: str
+    on_error: str
+    error_for: str
+    repeat: str
+    send_resolved: bool
+    notify: tuple[str, ...]
+    severity: str
+    labels: Mapping[str, str]
+    description: str | None
+    runbook: str | None
+    catch_up: str
+    forget_after: str
+    max_instances: int
+    flap: str
+    direction: str
+    sensitivity: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class AlertRow(Record):
+    """One instance of a rule as `alert list` shows it; a rule without instances has one row without labels."""
+
+    id: str
+    name: str
+    model_id: str
+    metric: str
+    operator: str
+    threshold: float
+    window: str
+    state: str
+    health: str | None
+    value: float | None
+    n: int | None
+    since: datetime | None
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class AlertHistoryRow(Record):
+    """One line of a rule's past: `what` is event, skipped or notice."""
+
+    slot: datetime
+    what: str
+    kind: str
+    labels: Mapping[str, str]
+    value: float | None
+    n: int | None
+    reason: str | None
+    target: str | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class ModelStatus(Record):
+    """What the store holds of one model."""
+
+    model_id: str
+    predictions: int
+    detections: int
+    sources: int
+    classes: int
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class Status(Record):
+    """What is in the store, what fires, what waits.
+
+    `checked_at`: the last check of alerts; `last_check` says whether that was `fresh`, `stale` or `never`.
+    """
+
+    db: str
+    models: tuple[ModelStatus, ...]
+    rejected: int
+    alerts: Mapping[str, int]
+    items: Mapping[str, int]
+    outbox: Mapping[str, int]
+    checked_at: datetime | None
+    last_check: str | None
+
+
 STATES = ("firing", "pending", "ok", "no_data", "error")
+
+
+def record(rule: Rule) -> AlertRule:
+    """What the user gets."""
+    said = rule.definition.to_dict()
+    said["for_"] = said.pop("for")
+    return AlertRule(
+        id=rule.id,
+        name=rule.name,
+        model_id=rule.model_id,
+        version=rule.version,
+        enabled=rule.enabled,
+        created_at=rule.created_at,
+        updated_at=rule.updated_at,
+        **said,
+    )
 
 
 def rows(con: Connection, rules: Iterable[Rule]) -> list[AlertRow]:

@@ -11,7 +11,8 @@ import typer
 from detmon.cli import options, output
 
 if TYPE_CHECKING:
-    from detmon.records import AlertCheck, AlertEvent, AlertRule
+    from detmon.alerts.records import AlertCheck, AlertEvent
+    from detmon.alerts.show import AlertRule
 
 app = options.noun()
 
@@ -110,7 +111,7 @@ def check(
             output.note(f"{result.rules} rules, {result.slots} slots: {counts or 'nothing to judge'}")
     for failure in result.failed:
         output.problem(f"{failure.alert}: {failure.error}")
-    for problem in result.delivery.problems:
+    for problem in (*result.warnings, *result.delivery.problems):
         output.warn(problem)
     raise typer.Exit(_exit_code(result, exit_code))
 

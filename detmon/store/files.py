@@ -184,10 +184,12 @@ def _migrations() -> tuple[str, ...]:
 
 
 def _version(con: Connection) -> int:
-    known = con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'migrations'").fetchone()
-    if not known or not known[0]:
+    import duckdb
+
+    try:
+        newest = con.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+    except duckdb.CatalogException:  # a new file
         return 0
-    newest = con.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
     return int(newest[0]) if newest else 0
 
 

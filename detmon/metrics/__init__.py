@@ -11,15 +11,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
-from detmon.records import MetricInfo, MetricPoint, MetricSeries
 from detmon.store import Connection, statement
-from detmon.times import EPOCH, Period
+from detmon.times import EPOCH
 
 Window: TypeAlias = tuple[datetime, datetime]
 """[start, end), naive UTC."""
@@ -67,11 +66,6 @@ class Metric:
     def by_label(self) -> bool:
         """Whether it can be split by label, or taken of one label."""
         return self.boxes is not None or self.over == "detections"
-
-    @property
-    def info(self) -> MetricInfo:
-        """What `metric list` shows."""
-        return MetricInfo(self.name, self.unit, self.over, self.bad, self.min_samples, self.description)
 
 
 def _quantile(percent: int) -> Metric:
@@ -570,45 +564,7 @@ _MEASURES = {
 """The metrics that are more than one aggregate over the rows."""
 
 
-# --- a metric over time --------------------------------------------------------------------------------------------
-
-MOST_POINTS = 10_000
-
-
-def series(con: Connection, metric: Metric, selection: Selection, period: Period, step: timedelta) -> MetricSeries:
-    """The metric in consecutive windows of length `step`; every label set that occurs has a point in each.
-
-    A point has a value, or the reason why it has none.
-    """
-    check_selection(metric, selection)
-    if step <= timedelta():
-        raise UsageError("every must be longer than nothing")
-    if (period.end - period.start) / step > MOST_POINTS:
-        raise UsageError(f"more than {MOST_POINTS:,} points", "a longer --every, or a shorter period")
-    edges = [period.start]
-    while edges[-1] < period.end:
-        edges.append(min(edges[-1] + step, period.end))
-    windows = list(pairwise(edges))
-    wanted = Wanted(metric)
-    measured = measure(con, selection, windows, [wanted])
-    if wanted in measured.failures:
-        raise UsageError(f"{metric.name}: {measured.failures[wanted]}")
-    sets = sorted({labels for window in windows for labels in measured.at(wanted, window)})
-    there = presence(con, selection.model_id, windows)
-    points = [
-        _point(metric, window, labels, measured.at(wanted, window), there.get(window, Presence()))
-        for window in windows
-        for labels in (sets if selection.by else [()])
-    ]
-    return MetricSeries(metric.name, selection.model_id, metric.unit, tuple(points))
-
-
-def _point(
-    metric: Metric, window: Window, labels: Labels, found: Mapping[Labels, Measured], there: Presence
-) -> MetricPoint:
-    measured = found.get(labels) or absent(metric, labels, found, there)
-    value, n, reason = judged(metric, measured, there, metric.min_samples)
-    return MetricPoint(window[0], window[1], dict(labels), value, n, None, None, reason)
+# --- judging ---------------------------------------------------------------------------------------------------------
 
 
 def absent(metric: Metric, labels: Labels, found: Mapping[Labels, Measured], there: Presence) -> Measured | None:
