@@ -44,6 +44,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "notify.email": (
         "host", "port", "tls", "ca_file", "username", "password", "from", "subject_state", "allow_plain_secrets",
     ),
+    "notify.sendmail": ("path", "from", "subject_state"),
     "notify.slack": ("token", "webhook", "webhooks", "api_url", "allow_plain_secrets", "allow_http"),
 }  # fmt: skip
 """The known keys of each table; `*` in a table's name stands for a name of the user's."""

@@ -164,7 +164,7 @@ def _rule_lines(items: Sequence[Item], zone: tzinfo, *, alone: bool) -> list[str
         parts += [number(item.value) if item.value is not None else "", f"n {item.n}" if item.n is not None else ""]
         lines.append("  " + "   ".join(part for part in (*parts, _story(item, zone)) if part.strip()))
         lines += [f"    {line}" for line in _usual(item)]
-    return lines
+    return lines + _distinct(f"  {item.detail['hint']}" for item in items if item.detail.get("hint"))
 
 
 def _usual(item: Item) -> list[str]:

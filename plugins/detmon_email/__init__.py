@@ -101,10 +101,10 @@ class Sendmail(_Mail):
         left = max(1.0, ctx.deadline - time.monotonic())
         try:
             done = subprocess.run(command, input=letter.as_bytes(), capture_output=True, timeout=left, check=False)
-        except FileNotFoundError:
-            raise MissingSetting(f"{command[0]} is not installed") from None
         except subprocess.TimeoutExpired:
             return Retry(f"{command[0]} did not come back", ambiguous=True)
+        except OSError as error:
+            raise MissingSetting(f"cannot run {command[0]}: {error.strerror}") from None
         if done.returncode == 0:
             return Sent({"message_id": letter["Message-ID"]})
         said = done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
