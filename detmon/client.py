@@ -15,12 +15,14 @@ from detmon import config as configuration
 from detmon import models, times
 from detmon.errors import UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
-from detmon.store import Store, transaction
+from detmon.store import Store, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.ingest.records import Ingested, Preview, Quarantined
+    from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
 
 
@@ -70,6 +72,49 @@ class Client:
         """One model by its id, or by its name when that fits one model only."""
         with self.store.reading() as con:
             return models.find(con, id_or_name)
+
+    # --- logs ---
+
+    def ingest(
+        self,
+        source: str | Path | Sequence[str | Path],
+        *,
+        follow: bool = False,
+        look: Callable[[Progress], None] | None = None,
+        **given: Any,
+    ) -> Ingested:
+        """Read logs into the store: files, folders, globs, `-` for standard input.
+
+        `given` are the options of docs/ingest.md (`model="vehicles@3"`, `tz="Europe/Madrid"`, `map={…}`). Files that
+        are refused or fail stand in the result, with the reasons in its `errors`.
+        """
+        from detmon.ingest import run
+
+        return run(
+            self.store,
+            _names(source),
+            given=given,
+            tables=self.config.table("ingest"),
+            clock=self.now,
+            follow=follow,
+            note=self._note,
+            look=look or (lambda _: None),
+        )
+
+    def preview_ingest(self, source: str | Path | Sequence[str | Path], **given: Any) -> Preview:
+        """What `ingest` would do with these logs; nothing is written."""
+        from detmon.ingest import preview
+
+        tables = self.config.table("ingest")
+        return preview(self.store, _names(source), given=given, tables=tables, clock=self.now)
+
+    def list_quarantine(self, file: str | None = None, limit: int | None = None) -> list[Quarantined]:
+        """The records that were not stored, oldest first."""
+        from detmon.ingest.records import Quarantined
+
+        with self.store.reading() as con:
+            found = con.execute(statement("list_quarantine"), {"file": file, "limit": limit})
+            return [Quarantined(*row) for row in found.fetchall()]
 
     # --- configuration ---
 
@@ -306,3 +351,7 @@ class Client:
     def _default_targets(self) -> Sequence[str]:
         targets = self.config.table("notify").get("default", [])
         return [targets] if isinstance(targets, str) else list(targets)
+
+
+def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
+    return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]

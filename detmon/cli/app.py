@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from detmon.client import Client
 
 NOUNS: dict[str, str] = {
+    "ingest": "Read prediction logs into the store.",
+    "quarantine": "Records that were not stored, and why.",
     "model": "The models detmon knows.",
     "status": "What is in the store, what fires, what waits.",
     "metric": "The metrics, and their values over time.",

@@ -1,0 +1,216 @@
+"""Logs into the store: read, stage, then write in as few and short transactions as make sense.
+
+A batch holds about a million rows: small logs share one, a large log takes several. Everything that belongs to a batch
+(rows, rollups, rejected records, the manifest) is written in one transaction, so a process that is killed leaves whole
+batches behind; when the same log is read again, what it wrote before counts as duplicates, and only the batch that
+reaches its end marks the log as seen. A stream is written every few seconds instead.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from detmon import formats
+from detmon.errors import DetmonError, InputRefused, UsageError
+from detmon.formats import Options, Reading, Source, Warned
+from detmon.ingest.batches import Batch, Conflict, Log
+from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
+from detmon.ingest.sources import Progress, fingerprint, resolve, settings
+from detmon.ingest.streams import Followed
+from detmon.store import Store, statement
+
+BATCH_ROWS = 1_000_000
+STREAM_SECONDS = 5.0
+"""A stream's rows are written at least this often while more arrive, and at once when nothing waits."""
+GAP = 0.2
+"""Seconds between two batches in which others can open the store."""
+SHOWN = 5
+"""Records that a dry run shows."""
+__all__ = ["preview", "run"]
+
+
+@dataclass
+class _Run:
+    """One call of ingest."""
+
+    store: Store
+    given: Mapping[str, Any]
+    tables: Mapping[str, Any]
+    clock: Callable[[], datetime]
+    note: Callable[[str], None]
+    look: Callable[[Progress], None]
+    progress: Progress
+    batch: Batch = field(default_factory=Batch)
+    seen: set[str] = field(default_factory=set)
+    logs: list[Log] = field(default_factory=list)
+    warnings: dict[int, list[Warned]] = field(default_factory=dict)
+    errors: list[DetmonError] = field(default_factory=list)
+    last_write: float = 0.0
+
+    def take(self, source: Source) -> None:
+        """Read one source into the batch, and write the batch whenever it is time to."""
+        log = Log(source.name)
+        self.logs.append(log)
+        chosen = settings(self.given, self.tables, source)
+        log.strict, log.everywhere = chosen.options.bad_rows == "fail", chosen.everywhere
+        try:
+            if source.path:
+                log.sha256, log.bytes = fingerprint(source.path)
+            if log.sha256 in self.seen:
+                log.status = "seen"
+                return
+            self._read(log, source, chosen.options)
+        except InputRefused as error:
+            self._give_up(log, "refused", error)
+        except DetmonError as error:
+            self._give_up(log, "failed", error)
+
+    def write(self) -> None:
+        """Write the batch, at least `GAP` seconds after the last one."""
+        time.sleep(max(0.0, self.last_write + GAP - time.monotonic()))
+        while True:
+            try:
+                self.batch.write(self.store, self.clock())
+                break
+            except Conflict as conflict:
+                text = f"{conflict.log.path}:{conflict.reject.line}: {conflict.reject.reason}"
+                self._give_up(conflict.log, "refused", InputRefused(text, code=conflict.reject.code, curable=False))
+        self.last_write = time.monotonic()
+
+    def _read(self, log: Log, source: Source, options: Options) -> None:
+        reading = self._open(source, options)
+        log.format, log.denominator = reading.format, reading.denominator
+        self.note(f"{log.path} read as {reading.format}: {reading.because}")
+        if log.strict and source.path:
+            for _ in reading.parts():  # raises at the first bad record, before anything is written
+                pass
+            reading = self._open(source, options)
+        for part in reading.parts():
+            self.batch.add(log, part)
+            self.progress.rows += part.read
+            self.look(self.progress)
+            if self.batch.rows >= BATCH_ROWS or (source.stream and self._due(source.stream)):
+                self.write()
+        self.batch.end(log)
+        self.warnings[id(log)] = reading.warnings()
+        if log.sha256:
+            self.seen.add(log.sha256)
+
+    def _open(self, source: Source, options: Options) -> Reading:
+        return formats.open_source(source, options, now=self.clock())
+
+    def _due(self, stream: BinaryIO) -> bool:
+        return time.monotonic() >= self.last_write + STREAM_SECONDS or not select.select([stream], [], [], 0)[0]
+
+    def _give_up(self, log: Log, status: str, error: DetmonError) -> None:
+        log.status = status
+        self.batch.drop(log)
+        self.errors.append(error)
+
+
+def run(
+    store: Store,
+    named: Sequence[str],
+    *,
+    given: Mapping[str, Any],
+    tables: Mapping[str, Any],
+    clock: Callable[[], datetime],
+    follow: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+    look: Callable[[Progress], None] = lambda _: None,
+) -> Ingested:
+    """Ingest files, folders, globs and `-` (docs/ingest.md).
+
+    `given` are the options of the call, `tables` those of the configuration by glob. A log that is refused or fails
+    leaves the others untouched and stands in the result, with its error in `errors`.
+    """
+    sources = resolve(named)
+    call = _Run(store, given, tables, clock, note, look, Progress(len(sources)), seen=_seen(store))
+    ended_by = None
+    try:
+        with _followed(sources) if follow else nullcontext() as followed:
+            for number, source in enumerate([followed.source] if followed else sources, start=1):
+                call.progress.log, call.progress.path = number, source.name
+                look(call.progress)
+                call.take(source)
+            call.write()
+            ended_by = followed.signal if followed else None
+    finally:
+        call.batch.close()
+    return _report(call, interrupted=ended_by == signal.SIGINT)
+
+
+@contextmanager
+def _followed(sources: Sequence[Source]) -> Iterator[Followed]:
+    if len(sources) != 1:
+        raise UsageError(f"--follow takes one file or `-`, not {len(sources)}")
+    followed = Followed(sources[0])
+    try:
+        with followed.until_signal():
+            yield followed
+    finally:
+        followed.close()
+
+
+def _seen(store: Store) -> set[str]:
+    if not store.path.exists():
+        return set()
+    with store.reading() as con:
+        return {sha256 for (sha256,) in con.execute(statement("seen_sources")).fetchall()}
+
+
+def _report(call: _Run, *, interrupted: bool) -> Ingested:
+    files = tuple(_file(log, call.warnings.get(id(log), [])) for log in call.logs)
+    counts = ("predictions", "detections", "duplicates", "rejected")
+    totals = {name: sum(file[name] for file in files) for name in counts}
+    return Ingested(**totals, files=files, errors=tuple(call.errors), interrupted=interrupted)
+
+
+def _file(log: Log, found: list[Warned]) -> IngestedFile:
+    counts = (log.predictions, log.detections, log.duplicates, log.rejected)
+    warnings = tuple(LogWarning(item.code, item.message, item.count) for item in [*found, *log.findings()])
+    return IngestedFile(log.path, log.format, log.status, *counts, warnings)
+
+
+def preview(
+    store: Store,
+    named: Sequence[str],
+    *,
+    given: Mapping[str, Any],
+    tables: Mapping[str, Any],
+    clock: Callable[[], datetime],
+) -> Preview:
+    """What `run` would do, without writing: each log is read to its end. Duplicates are not looked for."""
+    seen = _seen(store)
+    files, errors = [], []
+    for source in resolve(named):
+        try:
+            files.append(_looked_at(source, settings(given, tables, source).options, seen, clock()))
+        except DetmonError as error:
+            status = "refused" if isinstance(error, InputRefused) else "failed"
+            files.append(LogPreview(source.name, None, None, status, {}, (), 0, 0, 0, ()))
+            errors.append(error)
+    return Preview(tuple(files), tuple(errors))
+
+
+def _looked_at(source: Source, options: Options, seen: set[str], now: datetime) -> LogPreview:
+    import pyarrow.compute as pc
+
+    status = "seen" if source.path and fingerprint(source.path)[0] in seen else "taken"
+    reading = formats.open_source(source, options, now=now)
+    records = tuple(reading.sample(SHOWN))
+    predictions = detections = rejected = 0
+    for part in reading.parts():
+        predictions += part.table.num_rows
+        detections += pc.sum(part.table["n_detections"]).as_py() or 0
+        rejected += len(part.rejects)
+    warnings = tuple(LogWarning(found.code, found.message, found.count) for found in reading.warnings())
+    about = (source.name, reading.format, reading.because, status, reading.mapping, records)
+    return LogPreview(*about, predictions, detections, rejected, warnings)

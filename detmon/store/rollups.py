@@ -1,0 +1,107 @@
+"""Rollups: hourly, additive summaries of the predictions, and the proof that they equal them.
+
+Every cell is a key and integer sums (or a minimum or maximum), so partial cells merge exactly in any order. Cells of
+different denominators (docs/formats.md) stay apart: a cell's `batch_id` is one of its denominator's batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from detmon.store.files import Connection, statement
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """One rollup table: its key beside the hour and model, and how its columns merge."""
+
+    table: str
+    key: tuple[str, ...]
+    sums: tuple[str, ...]
+    lows: tuple[str, ...] = ()
+    highs: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    """The statements that compute it from `rows` (predictions with their denominator)."""
+
+    @property
+    def keys(self) -> str:
+        """The grouping columns."""
+        return ", ".join(("hour", "model_id", *self.key))
+
+    @property
+    def measures(self) -> str:
+        """The merged columns."""
+        return ", ".join(
+            [f"CAST(sum({name}) AS HUGEINT) AS {name}" for name in self.sums]
+            + [f"min({name}) AS {name}" for name in self.lows]
+            + [f"max({name}) AS {name}" for name in self.highs]
+        )
+
+
+ROLLUPS = (
+    Rollup(
+        "rollup_images",
+        ("source",),
+        (
+            "images",
+            "errors",
+            "empty",
+            "n",
+            "nn",
+            "s",
+            "ss",
+            "ns",
+            "confidence_n",
+            "latency_n",
+            "latency_s",
+            "latency_ss",
+        ),
+        ("ts_min", "floor_min"),
+        ("ts_max", "floor_max"),
+        ("rollup_images",),
+    ),
+    Rollup("rollup_histograms", ("kind", "bin"), ("n",), raw=("rollup_counts", "rollup_boxes")),
+    Rollup("rollup_classes", ("label",), ("detections", "images", "s", "ss"), raw=("rollup_classes",)),
+)
+FRAGMENTS = 32
+"""An hour written by so many batches is merged."""
+
+
+def rollups_equal_raw(con: Connection) -> bool:
+    """Whether every rollup cell equals, exactly, what the predictions give. Reads the whole store."""
+    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS {statement('rows_of_rollups')}")
+    return all(_equal(con, rollup) for rollup in ROLLUPS)
+
+
+def _equal(con: Connection, rollup: Rollup) -> bool:
+    keys = f"{rollup.keys}, denominator"
+    raw = " UNION ALL ".join(f"({statement(name)})" for name in rollup.raw)
+    both = f"SELECT {keys}, {rollup.measures} FROM"
+    cells = [f"({both} ({source}) GROUP BY {keys})" for source in (raw, _cells(rollup))]
+    unequal = f"({cells[0]} EXCEPT {cells[1]}) UNION ALL ({cells[1]} EXCEPT {cells[0]})"
+    found = con.execute(f"SELECT count(*) FROM ({unequal})").fetchone()  # noqa: S608
+    return found == (0,)
+
+
+def merge_fragments(con: Connection, start: datetime, end: datetime) -> None:
+    """Merge the partial cells of the hours in [start, end] that many batches wrote. In the caller's transaction."""
+    span = {"start": start, "end": end, "fragments": FRAGMENTS}
+    for (hour,) in con.execute(statement("fragmented_hours"), span).fetchall():
+        for rollup in ROLLUPS:
+            _merge(con, rollup, hour)
+
+
+def _merge(con: Connection, rollup: Rollup, hour: datetime) -> None:
+    merged = f"SELECT {rollup.keys}, min(batch_id) AS batch_id, {rollup.measures} FROM ({_cells(rollup)})"  # noqa: S608
+    con.execute(
+        f"CREATE TEMP TABLE merged AS {merged} WHERE hour = $hour GROUP BY {rollup.keys}, denominator",
+        {"hour": hour},
+    )
+    con.execute(f"DELETE FROM {rollup.table} WHERE hour = $hour", {"hour": hour})  # noqa: S608
+    con.execute(f"INSERT INTO {rollup.table} BY NAME SELECT * FROM merged")  # noqa: S608
+    con.execute("DROP TABLE merged")
+
+
+def _cells(rollup: Rollup) -> str:
+    return f"SELECT r.*, b.denominator FROM {rollup.table} r JOIN batches b USING (batch_id)"  # noqa: S608

@@ -1,0 +1,1 @@
+SELECT * EXCLUDE (denominator), CAST($first_batch + denominator AS INTEGER) AS batch_id FROM cells

@@ -1,0 +1,1 @@
+SELECT min(floor_min), max(floor_max) FROM rollup_images WHERE model_id = $model_id AND hour BETWEEN $start AND $end

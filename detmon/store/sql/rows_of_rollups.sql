@@ -1,0 +1,1 @@
+SELECT p.*, b.denominator FROM predictions p JOIN batches b USING (batch_id)
