@@ -106,3 +106,19 @@ def vectors() -> Callable[[str], Any]:
         return json.loads((VECTORS / name).read_text("utf-8"))
 
     return read
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Any:
+    """Reads a log to its end: bytes (as a file called `name`), or a path, with reading options."""
+    from logs import Taken
+
+    from detmon.formats import Options, Source
+
+    def read(content: bytes | Path, name: str = "log.jsonl", **options: Any) -> Taken:
+        path = content if isinstance(content, Path) else tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        return Taken(Source(path.name, path), Options(**options))
+
+    return read

@@ -4,77 +4,19 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from logs import FIRST, SECOND, Take, Taken, lines
 from synthetic import batch, write_jsonl, write_parquet
 
-from detmon import formats
 from detmon.errors import DetmonError, InputRefused, OperationError
-from detmon.formats import Options, Part, Source, inputs, jsonl
-
-NOW = datetime(2026, 11, 21)
-FIRST = {
-    "model_id": "veh@3",
-    "timestamp": "2026-11-20T08:00:00Z",
-    "image_id": "000123.jpg",
-    "source": "cam1",
-    "image_width": 640,
-    "image_height": 480,
-    "latency_ms": 21.4,
-    "confidence_floor": 0.25,
-    "tags": {"site": "north"},
-    "detections": [{"label": "car", "confidence": 0.91, "bbox": [10, 20, 100, 60]}],
-}
-SECOND = {
-    "model_id": "veh@3",
-    "timestamp": "2026-11-20T10:00:01+02:00",
-    "image_id": "000124.jpg",
-    "source": "cam1",
-    "detections": [],
-}
-
-
-def lines(*records: Any) -> bytes:
-    """Records as JSON Lines."""
-    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
-
-
-class Taken:
-    """A source read to its end."""
-
-    def __init__(self, source: Source, options: Options) -> None:
-        self.reading = formats.open_source(source, options, now=NOW)
-        self.parts: list[Part] = list(self.reading.parts())
-        tables = [part.table for part in self.parts]
-        self.table = pa.concat_tables(tables) if tables else formats.stored_schema().empty_table()
-        self.rows = self.table.to_pylist()
-        self.rejects = [reject for part in self.parts for reject in part.rejects]
-        self.warnings = {warned.code: warned for warned in self.reading.warnings()}
-        self.codes = sorted(self.warnings)
-
-
-Take = Callable[..., Taken]
-
-
-@pytest.fixture
-def take(tmp_path: Path) -> Take:
-    """Reads bytes (as a file called `name`), or a path, with options."""
-
-    def read(content: bytes | Path, name: str = "log.jsonl", **options: Any) -> Taken:
-        path = content if isinstance(content, Path) else tmp_path / name
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        return Taken(Source(path.name, path), Options(**options))
-
-    return read
+from detmon.formats import Options, Source, inputs, jsonl
 
 
 def test_the_documented_lines(take: Take) -> None:

@@ -31,11 +31,11 @@ class Finding:
     """Refused even when the option was given."""
 
 
-def boxes(xywh: Numbers, width: Numbers, height: Numbers, layout: str) -> list[Finding]:
+def boxes(xywh: Numbers, width: Numbers, height: Numbers, layout: str, given: bool = False) -> list[Finding]:
     """Findings on boxes.
 
     `xywh` (4, n): pixels from the top-left corner, as `layout` reads them; boxes that are placeholders left out.
-    `width`, `height` (n): sizes of their images, NaN where unknown.
+    `width`, `height` (n): sizes of their images, NaN where unknown. `given`: the user named the layout.
     """
     import numpy as np
 
@@ -74,7 +74,7 @@ def boxes(xywh: Numbers, width: Numbers, height: Numbers, layout: str) -> list[F
     if far.mean() > MANY:
         what = f"{_percent(far)} of the boxes are more than 10 % outside their image"
         return [_format(what, "xyxy" if layout.startswith("xywh") else "xywh", impossible)]
-    if impossible.mean() > 0.5:
+    if given and impossible.mean() > 0.5:
         return [_format(f"{_percent(impossible)} of the boxes are impossible", "xyxy", impossible)]
     return []
 

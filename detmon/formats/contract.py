@@ -40,7 +40,7 @@ class Options:
     fps: float | None = None
     tz: str | None = None
     image_size: tuple[int, int] | None = None
-    image_id: str = "path"
+    image_id: str | None = None
     box_format: str | None = None
     score_scale: str | None = None
     latency_unit: str | None = None

@@ -116,6 +116,8 @@ class Frame:
     boxes: Boxes
     raw: Callable[[Sequence[int]], list[str]]
     faults: Faults = field(default_factory=Faults)
+    unlisted: Flags | None = None
+    """Records of images that are not in the list of images, where there is one."""
 
     def __len__(self) -> int:
         return len(self.line)
@@ -147,6 +149,7 @@ class Frame:
             boxes,
             lambda some: raw(rows[list(some)].tolist()),
             Faults({places[row]: fault for row, fault in self.faults.found.items() if row in places}),
+            None if self.unlisted is None else self.unlisted[kept],
         )
 
 

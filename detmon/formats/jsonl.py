@@ -43,10 +43,14 @@ class JsonLines:
 
     denominator = "known"
 
+    def fits(self, head: bytes) -> bool:
+        """JSON objects."""
+        return objects.container(head) == "object"
+
     def sniff(self, head: bytes, path: str) -> str | None:
         """An object with an image id and a list of detections."""
-        found = objects.first_object(head)
-        if found is None or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
+        found = objects.first_object(head) if self.fits(head) else None
+        if found is None:
             return None
         if isinstance(found.get("detections"), list) and "image_id" in found:
             return "JSON objects with `image_id` and a list `detections`"

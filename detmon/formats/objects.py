@@ -32,7 +32,7 @@ def parse(line: bytes | str) -> Any:
     """A JSON value; raises Unusable with the column of the mistake."""
     try:
         text = line if isinstance(line, str) else line.decode("utf-8")
-        return json.loads(text.strip(), parse_constant=_no_number)
+        return json.loads(text.strip(), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise Unusable(None, "bad_json", f"not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
@@ -45,8 +45,24 @@ def parse(line: bytes | str) -> Any:
         raise Unusable(None, "bad_json", f"not JSON that can be read: {error}") from None
 
 
-def _no_number(name: str) -> NoReturn:
+def _no_constant(name: str) -> NoReturn:
     raise Unusable(None, "bad_json", f"not JSON: {name} is not a number of JSON")
+
+
+def container(head: bytes) -> str | None:
+    """`object` or `array`, by the first character; None for anything that is no JSON."""
+    first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return {b"{": "object", b"[": "array"}.get(first)
+
+
+def lone_object(head: bytes) -> bool:
+    """Whether the head may be one large object rather than one a line."""
+    first, _, rest = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    return not rest.strip()
 
 
 def first_object(head: bytes) -> dict[str, Any] | None:
@@ -137,8 +153,8 @@ def record(found: Any, mapping: Mapping[str, str], seen: list[Seen]) -> dict[str
         unknown = found.keys() - CANONICAL
         if unknown:
             notice(dict.fromkeys(unknown), seen)
-    row: dict[str, Any] = {name: _text(found.get(name), name) for name in TEXTS}
-    row.update((name, _number(found.get(name), name)) for name in NUMBERS)
+    row: dict[str, Any] = {name: text(found.get(name), name) for name in TEXTS}
+    row.update((name, number(found.get(name), name)) for name in NUMBERS)
     row["timestamp"] = _time(found.get("timestamp"))
     row["tags"] = _tags(found.get("tags"), seen)
     row["detections"] = _detections(found.get("detections"))
@@ -190,7 +206,8 @@ def _wrong(value: Any, name: str) -> Unusable:
     return Unusable(name, "wrong_type", f"`{name}` is {_kind(value)}")
 
 
-def _text(value: Any, name: str) -> str | None:
+def text(value: Any, name: str) -> str | None:
+    """A text field; whole numbers are taken as text."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -208,7 +225,8 @@ def _encodable(value: str, name: str) -> str:
     return value
 
 
-def _number(value: Any, name: str) -> float | None:
+def number(value: Any, name: str) -> float | None:
+    """A number field."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -248,15 +266,16 @@ def _detection(box: Any) -> dict[str, Any]:
     if not isinstance(box, dict):
         raise Unusable("detections", "wrong_type", f"a detection is {_kind(box)}")
     return {
-        "label": _text(box.get("label"), "label"),
-        "confidence": _number(box.get("confidence"), "confidence"),
-        "bbox": _bbox(box.get("bbox")),
-        "detection_id": _text(box.get("detection_id"), "detection_id"),
-        "track_id": _text(box.get("track_id"), "track_id"),
+        "label": text(box.get("label"), "label"),
+        "confidence": number(box.get("confidence"), "confidence"),
+        "bbox": bbox(box.get("bbox")),
+        "detection_id": text(box.get("detection_id"), "detection_id"),
+        "track_id": text(box.get("track_id"), "track_id"),
     }
 
 
-def _bbox(value: Any) -> list[float] | None:
+def bbox(value: Any) -> list[float] | None:
+    """A box: a list of four numbers, or an object {x, y, w, h}."""
     if value is None:
         return None
     if isinstance(value, dict):
@@ -265,7 +284,7 @@ def _bbox(value: Any) -> list[float] | None:
         raise _wrong(value, "bbox")
     if len(value) != 4:
         raise Unusable("bbox", "bad_box", f"`bbox` has {len(value)} numbers, not 4")
-    numbers = [_number(side, "bbox") for side in value]
+    numbers = [number(side, "bbox") for side in value]
     if any(side is None for side in numbers):
         raise Unusable("bbox", "bad_box", "`bbox` has an empty side")
     return numbers  # type: ignore[return-value]

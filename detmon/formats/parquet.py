@@ -28,9 +28,13 @@ class Parquet:
 
     denominator = "known"
 
+    def fits(self, head: bytes) -> bool:
+        """A Parquet file."""
+        return head.startswith(PARQUET)
+
     def sniff(self, head: bytes, path: str) -> str | None:
         """Columns `image_id` and `detections`."""
-        if not head.startswith(PARQUET):
+        if not self.fits(head):
             return None
         names = open_parquet(path, path).schema_arrow.names
         return "Parquet with columns `image_id` and `detections`" if {"image_id", "detections"} <= set(names) else None
@@ -65,6 +69,17 @@ def open_parquet(path: str, name: str) -> pq.ParquetFile:
 
     try:
         return pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
+
+
+def read_columns(path: str, name: str, columns: list[str] | None) -> pa.Table:
+    """Some columns (None: all) of a file at once."""
+    import pyarrow as pa
+
+    try:
+        return open_parquet(path, name).read(columns)
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None

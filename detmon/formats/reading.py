@@ -12,11 +12,12 @@ from detmon.formats.ambiguity import Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
 from detmon.formats.contract import Options, Part, Reject, Source, Warned
 from detmon.formats.frame import Frame, frame_of
+from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import Input
 from detmon.formats.instants import State
 from detmon.formats.registry import Recognised, recognise
 from detmon.formats.stored import stored
-from detmon.formats.supply import Supply, check_options
+from detmon.formats.supply import Supply, check_options, image_ids
 
 if TYPE_CHECKING:
     from detmon.hookspecs import FormatReader
@@ -57,14 +58,19 @@ class OpenReading:
         self.name = data.name
         self.format = recognised.name
         self.because = recognised.because
-        self.denominator = _denominator(recognised, options)
-        self.mapping: Mapping[str, str] = {**recognised.mapping, **options.map}
+        reader = recognised.reader
+        prepare = getattr(reader, "prepare", None)
+        options = prepare(data, options) if prepare is not None else options
+        self.denominator = _denominator(reader, options)
+        self.mapping: Mapping[str, str] = {**getattr(reader, "mapping", {}), **options.map}
         self._data = data
         self._options = options
         self._now = now
-        self._tally = validation.Tally()
-        self._supply = Supply(data.name, options, recognised.layout)
-        self._chunks = chunks(recognised.reader.read(data, options)) if recognised.reader else iter(())
+        self._tally = validation.Tally(numbered=self.denominator == "unknown")
+        self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"))
+        self._supply.first_frame = options.frames[0] if options.frames else getattr(reader, "first_frame", None)
+        self._images = _images(options, getattr(reader, "frame_id", None))
+        self._chunks = chunks(reader.read(data, options) if reader is not None else iter(()))
         self._first = self._open()
 
     def parts(self) -> Iterator[Part]:
@@ -74,6 +80,8 @@ class OpenReading:
                 yield self._first.pop(0)
             for chunk in self._chunks:
                 yield self._part(self._frame(chunk), chunk)
+            for chunk in self._images.missing() if self._images is not None else ():
+                yield self._part(self._supply(frame_of(chunk, self._options.tz)), chunk)
         finally:
             self._data.close()
 
@@ -106,12 +114,18 @@ class OpenReading:
             samples.append(frame.head(max(0, left)))
             left -= chunk.read
         self._judge(samples)
+        for unit in sorted(set().union(*(frame.times.units for frame in samples))):
+            self.because += f"; times read as {unit}"
         parts = [self._part(frame, chunk) for chunk, frame in read]
         self._refuse_mostly_bad(parts)
         return parts
 
     def _frame(self, chunk: Chunk) -> Frame:
-        return self._supply(frame_of(chunk, self._options.tz))
+        frame = frame_of(chunk, self._options.tz)
+        if self._images is not None:
+            frame.texts["image_id"] = image_ids(frame.texts["image_id"], self._options.image_id)
+            self._images.fill(frame)
+        return self._supply(frame)
 
     def _part(self, frame: Frame, chunk: Chunk) -> Part:
         validation.find_faults(frame, self._now)
@@ -146,9 +160,15 @@ class OpenReading:
             what = f"{bad} of {read} records unusable, first at line {first.line}: {first.reason}"
             raise InputRefused(f"{self.name}: {what}", cure, code="mostly_bad", curable=cure is not None)
 
+    def _id_findings(self, samples: list[Frame]) -> list[Finding]:
+        if self._images is None:
+            return []
+        missing, n, example = missing_ids(samples)
+        return ambiguity.ids(missing, n, example, self._images.example())
+
     def _judge(self, samples: list[Frame]) -> None:
         """Refuse the source when the detector finds that its meaning is not settled."""
-        for finding in _findings(samples, self._supply.layout):
+        for finding in [*self._id_findings(samples), *_findings(samples, self._supply.layout, self._options)]:
             given = finding.option is not None and getattr(self._options, finding.option) is not None
             if not finding.refuse:
                 self._tally.add([Seen(finding.code, finding.message)])
@@ -164,15 +184,23 @@ class OpenReading:
                 )
 
 
-def _denominator(recognised: Recognised, options: Options) -> str:
-    if options.complete:
+def _denominator(reader: Any, options: Options) -> str:
+    own: str = getattr(reader, "denominator", "unknown") if reader is not None else "known"
+    if options.complete or own == "known":
         return "known"
-    if options.images is not None or options.frames is not None:
-        return "inferred"
-    return recognised.denominator
+    return "inferred" if options.images is not None or options.frames is not None else own
 
 
-def _findings(samples: list[Frame], layout: str) -> Iterator[Finding]:
+def _images(options: Options, frame_id: Any) -> Images | None:
+    """The list of images that the options give; `frame_id` is how the format names a frame."""
+    if options.images is not None:
+        return read_images(options.images, options)
+    if options.frames is not None:
+        return of_frames(*options.frames, lambda number: frame_id(options, number) if frame_id else str(number))
+    return None
+
+
+def _findings(samples: list[Frame], layout: str, options: Options) -> Iterator[Finding]:
     """All findings on the sample, the weightiest first."""
     import numpy as np
 
@@ -185,7 +213,7 @@ def _findings(samples: list[Frame], layout: str) -> Iterator[Finding]:
     yield from ambiguity.times(zoneless, slashed, len(state), example)
     scores = np.concatenate([frame.boxes.confidence for frame in samples])
     yield from ambiguity.scores(scores[np.isfinite(scores)])
-    yield from ambiguity.boxes(*_sample_boxes(samples), layout)
+    yield from ambiguity.boxes(*_sample_boxes(samples), layout, options.box_format is not None)
     latency = np.concatenate([frame.numbers["latency_ms"] for frame in samples])
     yield from ambiguity.latency(latency[np.isfinite(latency)])
     yield from ambiguity.floors(_floors(samples))
@@ -205,6 +233,7 @@ def _sample_boxes(samples: list[Frame]) -> tuple[Any, Any, Any]:
         np.concatenate([np.repeat(frame.numbers[name], frame.boxes.counts) for frame in samples])
         for name in ("image_width", "image_height")
     ]
+    sizes = [np.where(size > 0, size, np.nan) for size in sizes]
     placeholder = (sides == 0).all(axis=0) | (sides == -1).all(axis=0)
     telling = np.isfinite(sides).all(axis=0) & ~placeholder
     return sides[:, telling], sizes[0][telling], sizes[1][telling]

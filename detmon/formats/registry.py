@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import InputRefused, UnknownName
+from detmon.formats import objects
 from detmon.formats.contract import Options
 from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.refused import LATER, not_yet, refused_by_name
 
 if TYPE_CHECKING:
     from detmon.hookspecs import FormatReader
 
 READERS = {
-    "detmon": ("jsonl:JsonLines", "parquet:Parquet"),
+    "detmon": ("jsonl:JsonLines", "parquet:Parquet", "arrays:JsonArray"),
+    "coco": ("coco:CocoDataset",),
+    "ultralytics-val": ("coco:UltralyticsVal",),
+    "coco-results": ("coco:CocoResults",),
+    "flat": ("flat:FlatCsv", "flat:FlatParquet"),
+    "mot": ("mot:Mot",),
 }
 """Format → its readers, one a kind of container; the first that recognises a source reads it."""
-LATER = (
-    "roboflow", "torchvision", "ultralytics-json", "open-inference", "frigate", "ultralytics-val", "supervision-json",
-    "supervision-csv", "ultralytics-txt", "kserve",
-)  # fmt: skip
-"""Formats that are known by name, and not read yet."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,6 @@ class Recognised:
     name: str
     because: str
     reader: Any
-    denominator: str = "unknown"
-    layout: str = "xywh"
-    mapping: Mapping[str, str] = field(default_factory=dict)
 
 
 def recognise(data: Input, options: Options, others: Mapping[str, FormatReader]) -> Recognised:
@@ -45,10 +44,10 @@ def recognise(data: Input, options: Options, others: Mapping[str, FormatReader])
     if asked in LATER:
         raise not_yet(data.name, asked)
     if not data.head.strip():
-        return Recognised("detmon" if asked == "auto" else asked, "it is empty", None, "known")
+        return Recognised("detmon" if asked == "auto" else asked, "it is empty", None)
     path = str(data.as_path()) if data.head.startswith(PARQUET) else data.name
     found = [
-        _recognised(name, reader, because)
+        Recognised(name, because, reader)
         for name, reader in _candidates(asked, others)
         if (because := reader.sniff(data.head, path)) is not None
     ]
@@ -59,7 +58,10 @@ def recognise(data: Input, options: Options, others: Mapping[str, FormatReader])
         return found[0]
     if asked != "auto":
         return _insisted(asked, data, others)
-    raise _unknown(data)
+    if options.map:
+        nested = data.head.startswith(PARQUET) or objects.container(data.head) is not None
+        return _insisted("detmon" if nested else "flat", data, others)
+    raise refused_by_name(data) or _unknown(data)
 
 
 def _candidates(asked: str, others: Mapping[str, FormatReader]) -> Iterator[tuple[str, Any]]:
@@ -80,34 +82,14 @@ def readers_of(name: str) -> list[Any]:
     return found
 
 
-def _recognised(name: str, reader: Any, because: str) -> Recognised:
-    return Recognised(
-        name,
-        because,
-        reader,
-        getattr(reader, "denominator", "unknown"),
-        getattr(reader, "layout", "xywh"),
-        getattr(reader, "mapping", {}),
-    )
-
-
 def _insisted(name: str, data: Input, others: Mapping[str, FormatReader]) -> Recognised:
     """The user names the format, though its content does not show it."""
     if name in others:
-        return _recognised(name, others[name], "--log-format")
-    readers = readers_of(name)
-    is_parquet = data.head.startswith(PARQUET)
-    fitting = [reader for reader in readers if ("Parquet" in type(reader).__name__) == is_parquet]
+        return Recognised(name, "--log-format", others[name])
+    fitting = [reader for reader in readers_of(name) if reader.fits(data.head)]
     if not fitting:
         raise InputRefused(f"{data.name} is not {name}", "--log-format auto", code="unknown_format")
-    return _recognised(name, fitting[0], "--log-format")
-
-
-def not_yet(name: str, format: str) -> InputRefused:
-    """The refusal of a format that is not read yet."""
-    return InputRefused(
-        f"{name}: {format} is not supported yet", "convert to JSON Lines, docs/formats", code="not_supported"
-    )
+    return Recognised(name, "--log-format", fitting[0])
 
 
 def _unknown(data: Input) -> InputRefused:

@@ -53,7 +53,7 @@ class Supply:
         self.name = name
         self.options = options
         self.layout = options.box_format or layout
-        self._first_frame: int | None = None
+        self.first_frame: int | None = None
         self._place = 0
 
     def __call__(self, frame: Frame) -> Frame:
@@ -109,9 +109,9 @@ class Supply:
             number = frame_numbers(frame.texts["image_id"])
             if number is None:
                 number = np.arange(begin, begin + len(frame))
-            if self._first_frame is None:
-                self._first_frame = int(number.min())
-            passed = (number - self._first_frame) * (1e6 / self.options.fps)
+            if self.first_frame is None:
+                self.first_frame = int(number.min())
+            passed = (number - self.first_frame) * (1e6 / self.options.fps)
             frame.times.micros = np.where(missing, start + np.rint(passed).astype(np.int64), frame.times.micros)
         frame.times.state = np.where(missing, State.ok, frame.times.state).astype(np.uint8)
 
@@ -159,8 +159,8 @@ class Supply:
         return width, height
 
 
-def image_ids(column: pa.Array, style: str) -> pa.Array:
-    """Paths as image ids: `path` (slashes made equal), `name` (last part) or `stem` (without extension)."""
+def image_ids(column: pa.Array, style: str | None) -> pa.Array:
+    """Paths as image ids: `path` (default; slashes made equal), `name` (last part) or `stem` (without extension)."""
     import pyarrow.compute as pc
 
     if pc.any(pc.match_substring(column, "\\")).as_py():

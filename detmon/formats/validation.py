@@ -12,6 +12,7 @@ from detmon.formats.chunk import RAW_KEPT, Seen
 from detmon.formats.contract import Reject, Warned
 from detmon.formats.frame import LARGEST, Frame
 from detmon.formats.instants import State
+from detmon.formats.supply import frame_numbers
 from detmon.times import EPOCH, format_instant
 
 if TYPE_CHECKING:
@@ -298,6 +299,9 @@ class Tally:
     lowest: float = 2.0
     highest: float = -1.0
     labels_are_numbers: bool = True
+    numbered: bool = False
+    """Whether holes in the numbers of images are to be told: nobody says which images were seen."""
+    numbers: set[int] = field(default_factory=set)
     counts: Counter[int] = field(default_factory=Counter)
 
     def add(self, seen: list[Seen]) -> None:
@@ -322,6 +326,10 @@ class Tally:
             self.scored += len(scored)
             self.lowest = min(self.lowest, float(scored.min()))
             self.highest = max(self.highest, float(scored.max()))
+        if self.numbered and len(frame):
+            numbers = frame_numbers(frame.texts["image_id"])
+            self.numbered = numbers is not None
+            self.numbers.update(() if numbers is None else np.unique(numbers).tolist())
         self.labels_are_numbers &= all((name or "").lstrip("-").isdigit() for name in boxes.kinds[1])
 
     def warnings(self) -> list[Warned]:
@@ -343,4 +351,9 @@ class Tally:
         if self.twins > 0.05 * self.boxes:
             text = "{n} boxes carry two labels (per-class NMS). hint: --merge-boxes 0.95"
             found.append(Seen("twin_boxes", text, self.twins))
+        if self.numbered and len(self.numbers) > 1:
+            span = max(self.numbers) - min(self.numbers) + 1
+            if span - len(self.numbers) > 0.01 * span:
+                text = "{n} numbers are missing among the image ids: are images without detections left out?"
+                found.append(Seen("gaps_in_ids", text, span - len(self.numbers)))
         return found

@@ -1,0 +1,462 @@
+"""Flat logs: CSV, TSV or Parquet with one row a box, under their own column names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from detmon.errors import InputRefused, UsageError
+from detmon.formats.boxrows import SIDES, BoxRows, records
+from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
+from detmon.formats.contract import Options, Reject
+from detmon.formats.inputs import PARQUET, Input
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "label": ("class_name", "class", "name", "category_name"),
+    "confidence": ("score", "conf", "prob", "probability"),
+    "image_id": ("image", "file_name", "filename", "image_path", "path"),
+    "timestamp": ("time", "ts", "datetime", "date_time", "timestamp_ms"),
+    "source": ("camera", "camera_id", "stream"),
+    "model_id": ("model", "model_name"),
+    **dict.fromkeys(
+        ("prediction_id", "image_uri", "image_width", "image_height", "latency_ms", "status", "confidence_floor",
+         "tags", "detection_id", "track_id", "bbox"),
+        (),
+    ),
+}  # fmt: skip
+"""Field → other names of its column, beside its own."""
+BOXES: Mapping[tuple[str, str, str, str], str] = {
+    ("x1", "y1", "x2", "y2"): "xyxy",
+    ("x_min", "y_min", "x_max", "y_max"): "xyxy",
+    ("xmin", "ymin", "xmax", "ymax"): "xyxy",
+    ("left", "top", "right", "bottom"): "xyxy",
+    ("left", "top", "width", "height"): "xywh",
+    ("bbox_x", "bbox_y", "bbox_w", "bbox_h"): "xywh",
+    ("cx", "cy", "w", "h"): "cxcywh",
+    ("x", "y", "w", "h"): "?",
+    ("x", "y", "width", "height"): "?",
+}
+"""Columns of a box → its layout; `?`: corner or centre, who knows."""
+NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidence_floor", *SIDES)
+
+
+@dataclass
+class Columns:
+    """Which column holds which field. `box`: the four columns of its sides, or the one that holds the whole box."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    box: tuple[str, ...] = ()
+    layout: str = "xywh"
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """Field → column, for people."""
+        return {**self.fields, **({"bbox": ",".join(self.box)} if self.box else {})}
+
+
+def columns_of(names: Sequence[str], options: Options, name: str) -> Columns:
+    """Find the fields among the columns of a flat log.
+
+    Raises InputRefused `two_columns`, `box_corner_or_centre`, UsageError for a `--map` of a column that is not there.
+    """
+    found = Columns()
+    folded = {column.strip().casefold(): column for column in reversed(names)}
+    for target, aliases in ALIASES.items():
+        if target in options.map:
+            continue
+        present = [folded[alias] for alias in (target, *aliases) if alias in folded]
+        if len(present) > 1:
+            raise InputRefused(
+                f"{name}: `{'` and `'.join(present)}` could both be {target}",
+                f"--map {target}={present[0]}",
+                code="two_columns",
+            )
+        if present and target == "bbox":
+            found.box = (present[0],)
+        elif present:
+            found.fields[target] = present[0]
+    for target, path in options.map.items():
+        target = target.removeprefix("detections.")
+        wanted = tuple(part.strip() for part in path.split(","))
+        for column in wanted:
+            if column not in names:
+                raise UsageError(
+                    f"--map {target}={path}: {name} has no column {column!r}", "columns: " + ", ".join(names)
+                )
+        if target == "bbox":
+            found.box = wanted
+        elif target not in ALIASES:
+            raise UsageError(f"--map {target}: not a field", "fields: " + ", ".join(ALIASES))
+        else:
+            found.fields[target] = wanted[0]
+    if not found.box:
+        _find_box(found, folded, options, name)
+    return found
+
+
+def _find_box(found: Columns, folded: Mapping[str, str], options: Options, name: str) -> None:
+    present = {group: layout for group, layout in BOXES.items() if set(group) <= folded.keys()}
+    known = {group: layout for group, layout in present.items() if layout != "?"}
+    if len(known) > 1:
+        groups = " and ".join(",".join(group) for group in known)
+        raise InputRefused(
+            f"{name}: {groups} could all be the box", f"--map bbox={','.join(next(iter(known)))}", code="two_columns"
+        )
+    if known:
+        group, found.layout = next(iter(known.items()))
+    elif present:
+        group = next(iter(present))
+        if options.box_format is None:
+            raise InputRefused(
+                f"{name}: {','.join(group)}: is x,y the top-left corner or the centre?",
+                "--box-format xywh (corner) or cxcywh (centre)",
+                code="box_corner_or_centre",
+            )
+    else:
+        return
+    found.box = tuple(folded[side] for side in group)
+
+
+def looks_flat(names: Sequence[str]) -> bool:
+    """A label, a confidence and a box among the column names."""
+    folded = {name.strip().casefold() for name in names}
+    boxed = "bbox" in folded or any(set(group) <= folded for group in BOXES)
+    return boxed and all(folded & {target, *ALIASES[target]} for target in ("label", "confidence"))
+
+
+class FlatCsv:
+    """CSV and TSV with one row a box."""
+
+    denominator = "unknown"
+    layout = "xywh"
+
+    def __init__(self) -> None:
+        self.mapping: dict[str, str] = {}
+
+    def fits(self, head: bytes) -> bool:
+        """Text that is no JSON."""
+        return not head.startswith(PARQUET) and head.lstrip()[:1] not in (b"{", b"[")
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        """A header with a label, a confidence and a box column."""
+        if not self.fits(head) or b"\0" in head:
+            return None
+        return "a CSV header with label, confidence and box columns" if looks_flat(header(head, path)) else None
+
+    def prepare(self, source: Input, options: Options) -> Options:
+        """Settle the columns."""
+        names = _names(source, options)
+        found = columns_of(names, options, source.name)
+        self.columns, self.layout, self.mapping = found, found.layout, found.mapping
+        self.names = names
+        return options
+
+    def read(self, source: Input, options: Options) -> Iterator[Chunk]:
+        """The records of the whole file."""
+        yield from records(_csv_rows(source, self.names, self.columns, options))
+
+
+def header(head: bytes, path: str) -> list[str]:
+    """The cells of the first line."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    try:
+        return next(csv.reader([line], delimiter=delimiter(head, path)), [])
+    except csv.Error:
+        return []
+
+
+def delimiter(head: bytes, path: str) -> str:
+    """Tab for `.tsv`, or when the first line has tabs and no comma; else comma."""
+    first = head.lstrip().split(b"\n", 1)[0]
+    return "\t" if path.endswith((".tsv", ".tsv.gz")) or (b"\t" in first and b"," not in first) else ","
+
+
+def _numbered(options: Options) -> bool:
+    """Whether `--map FIELD=#N` says that there is no header."""
+    return any(re.match(r"#\d+", path) for path in options.map.values())
+
+
+def _names(source: Input, options: Options) -> list[str]:
+    cells = header(source.head, source.name)
+    if _numbered(options):
+        return [f"#{k}" for k in range(1, len(cells) + 1)]
+    if not cells or any(_is_number(cell) for cell in cells):
+        raise InputRefused(f"{source.name}: the first line is no header", "--map FIELD=#N", code="no_header")
+    return cells
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _csv_rows(source: Input, names: list[str], columns: Columns, options: Options) -> BoxRows:
+    import numpy as np
+    import pyarrow as pa
+
+    data = source.whole().removeprefix(b"\xef\xbb\xbf")
+    mark = delimiter(source.head, source.name)
+    table, rejects, line = parsed(data, names, mark, has_header=not _numbered(options))
+    faults: dict[int, tuple[str | None, str, str]] = {}
+    found: dict[str, pa.Array] = {}
+    for target, column in columns.fields.items():
+        values = table[column].combine_chunks()
+        found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
+    found.update(_sides(table, columns, faults))
+    n = table.num_rows
+    found = {**{name: pa.nulls(n, pa.string()) for name in ("label",)}, **found}
+    for name in ("confidence", *SIDES):
+        found.setdefault(name, pa.nulls(n, pa.float64()))
+    unknown = [name for name in names if name not in {*columns.fields.values(), *columns.box}]
+    seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown if not _numbered(options)]
+    seen += _two_names(table, columns)
+    return BoxRows(found, np.asarray(line), row_texts(table, mark), faults, rejects, seen)
+
+
+def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
+    """Class ids that go with two labels: probably two models in one log."""
+    label = columns.fields.get("label")
+    number = next((name for name in table.column_names if name.casefold() in ("class_id", "category_id")), None)
+    if label is None or number is None or label == number:
+        return []
+    names: dict[str, str] = {}
+    for row in table.select([number, label]).group_by([number, label], use_threads=False).aggregate([]).to_pylist():
+        known = names.setdefault(row[number], row[label])
+        if None not in row.values() and known != row[label]:
+            text = f"id {row[number]} is both {known} and {row[label]}: two models? hint: --map model_id=COLUMN"
+            return [Seen("two_names", text)]
+    return []
+
+
+def parsed(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tuple[pa.Table, list[Reject], Any]:
+    """All cells as text, rows with another number of cells rejected, and the line of each row."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    odd: list[Any] = []
+
+    def skip(row: Any) -> str:
+        odd.append(row)
+        return "skip"
+
+    unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
+    read = pc.ReadOptions(column_names=unique, skip_rows=0, use_threads=False)
+    parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data, invalid_row_handler=skip)
+    convert = pc.ConvertOptions(
+        column_types=dict.fromkeys(unique, pa.string()), null_values=[""], strings_can_be_null=True, check_utf8=False
+    )
+    try:
+        table = pc.read_csv(io.BytesIO(data), read, parse, convert)
+        if not odd and not (b"\n\n" in data or b"\n\r\n" in data or b'"' in data) and _utf8(table):
+            table = table.slice(1) if has_header else table
+            first = 2 if has_header else 1
+            return table, [], np.arange(first, first + table.num_rows)
+    except pa.ArrowInvalid:
+        pass
+    return _parsed_slowly(data, unique, mark, has_header=has_header)
+
+
+def _utf8(table: pa.Table) -> bool:
+    import pyarrow as pa
+
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tuple[pa.Table, list[Reject], Any]:
+    """The same, cell by cell, with exact lines."""
+    import numpy as np
+    import pyarrow as pa
+
+    text = io.StringIO(data.decode("utf-8", "replace"), newline="")
+    reader = csv.reader(text, delimiter=mark)
+    rows: list[list[str | None]] = []
+    lines: list[int] = []
+    rejects: list[Reject] = []
+    before, header_left = 0, has_header
+    while True:
+        line = before + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            rejects.append(Reject(line, None, "field_count", f"not CSV: {error}", ""))
+            before = reader.line_num
+            continue
+        if cells is None:
+            break
+        before = reader.line_num
+        if not cells or (len(cells) == 1 and len(names) > 1 and not cells[0].strip()):
+            continue
+        if header_left:
+            header_left = False
+            continue
+        if len(cells) != len(names):
+            reason = f"{len(cells)} fields, the header has {len(names)}"
+            rejects.append(Reject(line, None, "field_count", reason, mark.join(cells)[:RAW_KEPT]))
+            continue
+        rows.append([cell or None for cell in cells])
+        lines.append(line)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    arrays = [pa.array(column, pa.string()) for column in columns]
+    return pa.Table.from_arrays(arrays, names), rejects, np.array(lines, np.int64)
+
+
+def row_texts(table: pa.Table, mark: str) -> Callable[[Sequence[int]], list[str]]:
+    """What gives rows of the table as lines."""
+
+    def texts(rows: Sequence[int]) -> list[str]:
+        found = table.take(list(rows)).to_pylist()
+        return [mark.join("" if cell is None else str(cell) for cell in row.values()) for row in found]
+
+    return texts
+
+
+def to_numbers(values: pa.Array, name: str, faults: dict[int, Any]) -> pa.Array:
+    """Text as numbers; what is none is a fault of its row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    shown = "bbox" if name in SIDES else name
+    if not pa.types.is_string(values.type):
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type):
+            return values.cast(pa.float64())
+        for row in range(len(values)):
+            if values[row].is_valid:
+                faults.setdefault(row, (shown, "wrong_type", f"`{shown}` is {values.type}"))
+        return pa.nulls(len(values), pa.float64())
+    trimmed = pc.utf8_trim_whitespace(values)
+    trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+    try:
+        return trimmed.cast(pa.float64())
+    except pa.ArrowInvalid:
+        pass
+    found: list[float | None] = []
+    for row, text in enumerate(trimmed.to_pylist()):
+        number = None
+        if text is not None:
+            try:
+                number = float(text)
+            except ValueError:
+                faults.setdefault(row, (shown, "wrong_type", f"`{shown}` is text: {text[:40]!r}"))
+        found.append(number)
+    return pa.array(found, pa.float64())
+
+
+def _sides(table: pa.Table, columns: Columns, faults: dict[int, Any]) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    if len(columns.box) == 4:
+        cells = [table[column].combine_chunks() for column in columns.box]
+        return {side: to_numbers(values, side, faults) for side, values in zip(SIDES, cells, strict=True)}
+    if len(columns.box) != 1:
+        return {}
+    found: list[list[float | None]] = []
+    for row, cell in enumerate(table[columns.box[0]].to_pylist()):
+        box = _one_cell(cell)
+        if box is None:
+            faults.setdefault(row, ("bbox", "bad_box", f"bbox {str(cell)[:80]}"))
+        found.append(box or [None] * 4)
+    return {side: pa.array([box[k] for box in found], pa.float64()) for k, side in enumerate(SIDES)}
+
+
+def _one_cell(cell: Any) -> list[float | None] | None:
+    """A box in one cell, `[105,48,227,177]`; None when it is none."""
+    if cell is None:
+        return [None] * 4
+    if isinstance(cell, dict):
+        cell = [cell.get(side) for side in SIDES]
+    parts = cell if isinstance(cell, list) else re.split(r"[,;\s]+", str(cell).strip().strip("[]()").strip())
+    try:
+        numbers: list[float | None] = [float(part) for part in parts]
+    except (ValueError, TypeError):
+        return None
+    return numbers if len(numbers) == 4 else None
+
+
+class FlatParquet:
+    """Parquet with one row a box."""
+
+    denominator = "unknown"
+    layout = "xywh"
+
+    def __init__(self) -> None:
+        self.mapping: dict[str, str] = {}
+
+    def fits(self, head: bytes) -> bool:
+        """A Parquet file."""
+        return head.startswith(PARQUET)
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        """Label, confidence and box columns."""
+        from detmon.formats.parquet import open_parquet
+
+        if not self.fits(head):
+            return None
+        names = open_parquet(path, path).schema_arrow.names
+        if "detections" in names or not looks_flat(names):
+            return None
+        return "Parquet with label, confidence and box columns"
+
+    def prepare(self, source: Input, options: Options) -> Options:
+        """Settle the columns."""
+        from detmon.formats.parquet import open_parquet
+
+        names = open_parquet(str(source.as_path()), source.name).schema_arrow.names
+        self.columns = columns_of(names, options, source.name)
+        self.layout, self.mapping = self.columns.layout, self.columns.mapping
+        return options
+
+    def read(self, source: Input, options: Options) -> Iterator[Chunk]:
+        """The records of the whole file."""
+        import numpy as np
+        import pyarrow as pa
+
+        from detmon.formats.chunk import rows_as_json
+        from detmon.formats.parquet import hive, read_columns
+
+        wanted = [*self.columns.fields.values(), *self.columns.box]
+        table = read_columns(str(source.as_path()), source.name, wanted)
+        n = table.num_rows
+        faults: dict[int, tuple[str | None, str, str]] = {}
+        found: dict[str, Any] = {"label": pa.nulls(n, pa.string())}
+        for target, column in self.columns.fields.items():
+            values = _plain(table[column])
+            found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
+            if target == "confidence" and pa.types.is_string(values.type):
+                there = values.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+                faults.update((int(row), (target, "wrong_type", "`confidence` is text")) for row in there)
+        found.update(_sides(table, self.columns, faults))
+        for name in ("confidence", *SIDES):
+            found.setdefault(name, pa.nulls(n, pa.float64()))
+        for name, value in hive(source.path).items():
+            found.setdefault(name, pa.array([value] * n, pa.string()))
+        shown = table.append_column("line", pa.array(np.arange(n)))
+        rows = BoxRows(found, np.arange(1, n + 1), lambda some: rows_as_json(shown, some), faults)
+        yield from records(rows)
+
+
+def _plain(column: Any) -> Any:
+    """One array, dictionaries decoded."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    if pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_decode()
+    return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) else whole

@@ -1,0 +1,95 @@
+"""MOT `det.txt` and tracker files: frame, id, left, top, width, height, confidence, …; no header."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from detmon.formats.boxrows import SIDES, BoxRows, records
+from detmon.formats.chunk import Chunk
+from detmon.formats.contract import Options
+from detmon.formats.flat import FlatCsv, header, parsed, row_texts, to_numbers
+from detmon.formats.inputs import Input
+
+CELLS = range(7, 11)
+
+
+class Mot(FlatCsv):
+    """One row a box, frames counted from 1."""
+
+    first_frame = 1
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        """Rows of 7 to 10 numbers, a frame and an id first."""
+        if not self.fits(head) or b"\0" in head:
+            return None
+        cells = header(head, path)
+        try:
+            numbers = [float(cell) for cell in cells]
+        except ValueError:
+            return None
+        if len(numbers) not in CELLS or numbers[0] < 0 or numbers[1] < -1:
+            return None
+        return "rows of 7 to 10 numbers, no header" if all(n == int(n) for n in numbers[:2]) else None
+
+    def prepare(self, source: Input, options: Options) -> Options:
+        """What `seqinfo.ini` beside the file says."""
+        self.mapping = {"image_id": "#1", "track_id": "#2", "bbox": "#3,#4,#5,#6", "confidence": "#7"}
+        info = _sequence(source.path)
+        if not info:
+            return options
+        size = (int(info["imwidth"]), int(info["imheight"])) if {"imwidth", "imheight"} <= info.keys() else None
+        return replace(
+            options,
+            source=options.source or info.get("name"),
+            fps=options.fps or (float(info["framerate"]) if "framerate" in info else None),
+            image_size=options.image_size or size,
+            frames=options.frames or ((1, int(info["seqlength"])) if "seqlength" in info else None),
+        )
+
+    @staticmethod
+    def frame_id(options: Options, frame: float) -> str:
+        """The image id of a frame: `SOURCE/000001`."""
+        number = f"{int(frame):06d}"
+        return f"{options.source}/{number}" if options.source else number
+
+    def read(self, source: Input, options: Options) -> Iterator[Chunk]:
+        """The records of the whole file."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        cells = header(source.head, source.name)
+        names = [f"#{k}" for k in range(1, len(cells) + 1)]
+        table, rejects, line = parsed(source.whole(), names, ",", has_header=False)
+        faults: dict[int, tuple[str | None, str, str]] = {}
+        fields = zip(("image_id", "track_id", *SIDES, "confidence"), names, strict=False)
+        found = {name: to_numbers(table[column].combine_chunks(), name, faults) for name, column in fields}
+        frame = found["image_id"].to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(~(frame == np.rint(frame))):
+            faults.setdefault(int(row), ("image_id", "wrong_type", "the frame is not a whole number"))
+        track, score = found["track_id"], found["confidence"]
+        columns = {
+            **found,
+            "image_id": pa.array([self.frame_id(options, number) if number == number else None for number in frame]),
+            "track_id": pc.if_else(pc.less(track, 0), None, track).cast(pa.int64(), safe=False).cast(pa.string()),
+            "confidence": pc.if_else(pc.equal(score, -1), None, score),
+            "label": pa.array([options.label] * len(frame), pa.string()),
+        }
+        raw = row_texts(table, ",")
+        yield from records(BoxRows(columns, line, raw, faults, rejects))
+
+
+def _sequence(path: Path | None) -> dict[str, str]:
+    """The `[Sequence]` of `seqinfo.ini` in the file's folder or its parent; keys in lower case."""
+    folders = path.absolute().parents[:2] if path is not None else ()
+    for folder in folders:
+        parser = configparser.ConfigParser()
+        try:
+            if parser.read(folder / "seqinfo.ini", "utf-8") and parser.has_section("Sequence"):
+                return dict(parser["Sequence"])
+        except (configparser.Error, UnicodeDecodeError):
+            continue
+    return {}

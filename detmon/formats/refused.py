@@ -1,0 +1,106 @@
+"""Logs that are known and not read: refused by name, with what helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detmon.errors import InputRefused
+from detmon.formats import objects
+from detmon.formats.flat import ALIASES, BOXES, header
+from detmon.formats.inputs import PARQUET, Input
+
+LATER = (
+    "roboflow", "torchvision", "ultralytics-json", "open-inference", "frigate", "supervision-json", "supervision-csv",
+    "ultralytics-txt", "kserve",
+)  # fmt: skip
+"""Formats that are known by name, and not read yet."""
+SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
+
+
+def refused_by_name(data: Input) -> InputRefused | None:
+    """The refusal of a source that no reader takes, when it can be told what it is."""
+    if data.head.startswith(PARQUET):
+        return _columns(data, _parquet_names(data))
+    kind = objects.container(data.head)
+    if kind is None:
+        return _columns(data, header(data.head, data.name)) if b"\0" not in data.head else None
+    found = objects.first_object(data.head)
+    if found is None:
+        return None
+    name = _json_name(found, kind)
+    return not_yet(data.name, name) if name else _other_json(data, found)
+
+
+def not_yet(name: str, format: str) -> InputRefused:
+    """The refusal of a format that is not read yet."""
+    return InputRefused(
+        f"{name}: {format} is not supported yet", "convert to JSON Lines, docs/formats", code="not_supported"
+    )
+
+
+def _json_name(found: dict[str, Any], kind: str) -> str | None:
+    keys = found.keys()
+    if kind == "array":
+        return "supervision-json" if keys >= SUPERVISION else None
+    boxes = found.get("predictions")
+    after = found.get("after")
+    tests = {
+        "roboflow": isinstance(boxes, list) and all(isinstance(box, dict) and "x" in box for box in boxes),
+        "torchvision": all(isinstance(found.get(key), list) for key in ("boxes", "labels", "scores")),
+        "ultralytics-json": isinstance(found.get("results"), list) and "path" in keys,
+        "open-inference": {"model_name", "outputs"} <= keys,
+        "frigate": found.get("type") in ("new", "update", "end") and isinstance(after, dict) and "camera" in after,
+    }
+    return next((name for name, fits in tests.items() if fits), None)
+
+
+def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:
+    if {"name", "class", "confidence", "box"} <= found.keys():
+        return InputRefused(
+            f"{data.name}: bare results, without image and time",
+            "wrap each result, see docs/formats",
+            code="bare_results",
+            curable=False,
+        )
+    return None
+
+
+def _parquet_names(data: Input) -> list[str]:
+    from detmon.formats.parquet import open_parquet
+
+    names: list[str] = open_parquet(str(data.as_path()), data.name).schema_arrow.names
+    return names
+
+
+def _columns(data: Input, names: list[str]) -> InputRefused | None:
+    """The refusal of a table, by its column names."""
+    folded = {name.strip().casefold() for name in names}
+    if folded >= {"url", "bytes", "req_type", "id"}:
+        return not_yet(data.name, "kserve")
+    if folded >= SUPERVISION:
+        return not_yet(data.name, "supervision-csv")
+    boxed = "bbox" in folded or any(set(group) <= folded for group in BOXES)
+    labelled = bool(folded & {"label", *ALIASES["label"]})
+    scored = bool(folded & {"confidence", *ALIASES["confidence"]})
+    if boxed and labelled and not scored:
+        return InputRefused(
+            f"{data.name}: annotations, or a log without scores", "--map confidence=COLUMN", code="no_scores"
+        )
+    counted = any(name.endswith(("count", "counts")) or name.startswith("num_") for name in folded)
+    if counted and not boxed and not scored:
+        return InputRefused(f"{data.name} holds counts, not detections", code="counts_only", curable=False)
+    if _all_numbers(names):
+        return InputRefused(f"{data.name}: the first line is no header", "--map FIELD=#N", code="no_header")
+    if data.head.startswith(PARQUET):
+        shown = ", ".join(names)
+        return InputRefused(
+            f"{data.name}: of no known format, its columns are {shown}", "--map FIELD=COLUMN", code="unknown_format"
+        )
+    return None
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    try:
+        return len(cells) > 1 and all(float(cell) == float(cell) for cell in cells)
+    except ValueError:
+        return False
