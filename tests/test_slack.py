@@ -271,7 +271,7 @@ def test_a_missing_secret_loses_nothing(detmon: Shell, slack: SlackServer) -> No
     assert "SLACK_BOT_TOKEN" in missing.err
     assert "cron does not read your profile" in missing.err
     overdue = detmon("--now", later(NOON, minutes=16), "notify", "send", code=4)
-    assert "wait longer than 15m" in overdue.err
+    assert "1 notice overdue (15m)" in overdue.err
     env = detmon.folder / "env"
     env.write_text(f"SLACK_BOT_TOKEN={TOKEN}\n")
     env.chmod(0o644)

@@ -27,7 +27,8 @@ from detmon.store import Connection, Store, transaction
 from detmon.times import format_duration
 
 THREADS = 8
-RUN_BUDGET = 60.0
+RUN_BUDGET, TARGET_BUDGET = 60.0, 20.0
+"""Seconds after which a run begins no further message, to any target and to one."""
 LEASE_LEFT = 30.0
 """Seconds of lease that must be left to begin a send."""
 STOP_WAIT = 10.0
@@ -39,6 +40,7 @@ CLAIM_TRIES = 5
 class _Served:
     """The claimed notices of one target."""
 
+    target: str
     channel: Channel
     claimed: list[Claimed]
 
@@ -59,6 +61,7 @@ class Run:
         self._stop = threading.Event()
         self._stopped_at = float("inf")
         self._passed: set[str] = set()  # targets that are not tried again in this run
+        self._first_send: dict[str, float] = {}
         self._footers: dict[str, tuple[str, ...]] = {}
         self._problems: list[str] = []
         self._sent = 0
@@ -121,14 +124,11 @@ class Run:
                 rows = outbox.waiting(con, target)
                 if rows:
                     claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
-                    served.append(_Served(channel, claimed))
-                self._passed |= set() if rows else {target}
+                    served.append(_Served(target, channel, claimed))
             elif channel is not None:
                 self._cannot(con, target, channel, now)
         outages = outbox.outages(con)
-        self._footers = {
-            one.claimed[0].row.notice.target: self._footer(one.claimed[0].row.notice.target, outages) for one in served
-        }
+        self._footers = {one.target: self._footer(one.target, outages) for one in served}
         return [one for one in served if one.claimed]
 
     def _backlog(self, con: Connection, target: str, channel: Channel) -> list[merge.Merge]:
@@ -186,15 +186,17 @@ class Run:
             one.claimed,
             lambda claimed: self._compose(one.channel, claimed),
             self._time,
-            lambda: self._may_start(lease_ends),
+            lambda: self._may_start(one.target, lease_ends),
             self._stop,
             self._redact,
             self._console,
         )
 
-    def _may_start(self, lease_ends: float) -> bool:
+    def _may_start(self, target: str, lease_ends: float) -> bool:
         here = time.monotonic()
-        return not self._stop.is_set() and here < lease_ends and here - self._begun < RUN_BUDGET
+        first = self._first_send.setdefault(target, here)
+        in_time = here < lease_ends and here - self._begun < RUN_BUDGET and here - first <= TARGET_BUDGET
+        return in_time and not self._stop.is_set()
 
     def _compose(self, channel: Channel, claimed: Claimed) -> Message:
         row = claimed.row
@@ -242,6 +244,7 @@ class Run:
         row, outcome, now = one.claimed.row, one.outcome, self._time()
         target = row.notice.target
         if outcome is None:
+            self._passed.add(target)
             outbox.release(con, one.claimed, self._claimant)
         elif isinstance(outcome, Sent):
             outbox.sent(con, row, outcome.receipt, now)
@@ -281,15 +284,16 @@ class Run:
         return tuple(self._outage_line(outage) for outage in outages if outage.target != target)
 
     def _outage_line(self, outage: Outage) -> str:
-        what = f"{outage.waiting} notices waiting" if outage.waiting else f"{outage.dead} notices dead"
         since = messages.moment(outage.since, self._settings.zone)
-        return f"⚠ {outage.target} unreachable since {since}, {what}"
+        return f"⚠ {outage.target} unreachable since {since}, {_left(outage)}"
 
     def _result(self, seen: Glance, outages: list[Outage]) -> Delivery:
         if seen.overdue:
             length = format_duration(self._settings.overdue_after)
             who = "; ".join(self._outage_line(outage)[2:] for outage in outages if outage.waiting)
-            self._problem(f"{seen.overdue} notices wait longer than {length}" + (f": {who}" if who else ""))
+            self._problem(
+                f"{messages.counted(seen.overdue, 'notice')} overdue ({length})" + (f": {who}" if who else "")
+            )
         problems = tuple(dict.fromkeys((*self._problems, *outbox.dead_letters(seen))))
         return Delivery(
             self._sent, seen.queued, seen.dead, seen.sending, self._merged, problems, overdue=seen.overdue > 0
@@ -324,8 +328,12 @@ def _settles(one: Done) -> bool:
     return expected or isinstance(one.outcome, Sent)
 
 
+def _left(outage: Outage) -> str:
+    count, state = (outage.waiting, "waiting") if outage.waiting else (outage.dead, "dead")
+    return f"{messages.counted(count, 'notice')} {state}"
+
+
 def _outage_notice(fallback: str, outage: Outage, now: datetime) -> notices.Notice:
-    what = f"{outage.waiting} notices waiting" if outage.waiting else f"{outage.dead} notices dead"
     key = notices.digest(["outage", outage.target])
     item = Item(
         alert=outage.target,
@@ -343,6 +351,6 @@ def _outage_notice(fallback: str, outage: Outage, now: datetime) -> notices.Noti
         n=None,
         fired_at=outage.since,
         ended_at=None,
-        reason=f"{outage.target} is unreachable, {what}: {outage.error or 'unknown'}",
+        reason=f"{outage.target} is unreachable, {_left(outage)}: {outage.error or 'unknown'}",
     )
     return notices.Notice(fallback, "delivery_failing", f"outage:{outage.target}", now, "error", (item,))

@@ -75,6 +75,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 notice`, `3 notices`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def moment(instant: datetime, zone: tzinfo) -> str:
     """`2026-11-20 10:05 UTC`, or with the offset of another zone."""
     local = aware_utc(instant).astimezone(zone)

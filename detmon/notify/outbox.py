@@ -63,7 +63,7 @@ def glance(con: Connection, time: datetime, overdue_after: timedelta) -> Glance:
 
 def dead_letters(seen: Glance) -> tuple[str, ...]:
     """The line that tells of dead letters, if there are any."""
-    return (f"{seen.dead} notices are dead: `detmon notify list --status dead`",) if seen.dead else ()
+    return (f"dead letters: {seen.dead}; see `detmon notify list --status dead`",) if seen.dead else ()
 
 
 def recover(con: Connection, time: datetime) -> None:

@@ -16,8 +16,6 @@ from detmon.notify.channels import Channel
 from detmon.notify.outbox import Claimed
 from detmon.notify.secrets import Redactor, Settings
 
-TARGET_BUDGET = 20.0
-"""Seconds after which no further message of a target is begun in this run."""
 SECOND_TRY_AFTER = 1.0
 
 
@@ -111,13 +109,13 @@ class Worker:
 
     def _run(self) -> None:
         job = self._job
-        begun = last = time.monotonic()
+        last = 0.0
         stopped = False
         for number, claimed in enumerate(job.claimed):
             if number and not stopped:
                 job.stop.wait(max(0.0, last + 1 / job.channel.notifier.capabilities.rate_per_s - time.monotonic()))
             last = time.monotonic()
-            if stopped or last - begun > TARGET_BUDGET or not job.may_start():
+            if stopped or not job.may_start():
                 self._results.put(Done(self, claimed, None))
                 continue
             outcome = self._attempt(claimed)
