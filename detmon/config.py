@@ -6,6 +6,7 @@ that a misspelt one is refused with the nearest that exists. Relative paths are 
 
 from __future__ import annotations
 
+import glob
 import os
 import tomllib
 from collections.abc import Mapping
@@ -108,7 +109,23 @@ def _read(file: Path) -> dict[str, Any]:
     check_keys(data, file)
     if isinstance(data.get("db"), str):
         data["db"] = str(file.parent / Path(data["db"]).expanduser())
+    if isinstance(data.get("ingest"), dict):
+        data["ingest"] = _anchored(data["ingest"], file.parent.absolute())
     return data
+
+
+def _anchored(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tables of `[ingest]` with their globs, and the files they name, as absolute paths."""
+    result = {}
+    for pattern, table in tables.items():
+        place = pattern if pattern == "-" or "://" in pattern else f"{glob.escape(str(folder))}/{pattern}"
+        if Path(pattern).expanduser().is_absolute():
+            place = str(Path(pattern).expanduser())
+        files = {
+            key: str(folder / Path(str(table[key])).expanduser()) for key in ("images", "categories") if key in table
+        }
+        result[place] = {**table, **files}
+    return result
 
 
 def _known(key: str, value: Any, known: tuple[str, ...]) -> bool:

@@ -22,7 +22,7 @@ from detmon.errors import DetmonError, InputRefused, UsageError
 from detmon.formats import Options, Reading, Source, Warned
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
-from detmon.ingest.sources import Progress, fingerprint, resolve, settings
+from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
 from detmon.ingest.streams import Followed
 from detmon.store import Store, statement
 
@@ -41,8 +41,6 @@ class _Run:
     """One call of ingest."""
 
     store: Store
-    given: Mapping[str, Any]
-    tables: Mapping[str, Any]
     clock: Callable[[], datetime]
     note: Callable[[str], None]
     look: Callable[[Progress], None]
@@ -54,12 +52,10 @@ class _Run:
     errors: list[DetmonError] = field(default_factory=list)
     last_write: float = 0.0
 
-    def take(self, source: Source) -> None:
+    def take(self, source: Source, chosen: Settings) -> None:
         """Read one source into the batch, and write the batch whenever it is time to."""
-        log = Log(source.name)
+        log = Log(source.name, strict=chosen.options.bad_rows == "fail", everywhere=chosen.everywhere)
         self.logs.append(log)
-        chosen = settings(self.given, self.tables, source)
-        log.strict, log.everywhere = chosen.options.bad_rows == "fail", chosen.everywhere
         try:
             if source.path:
                 log.sha256, log.bytes = fingerprint(source.path)
@@ -93,10 +89,12 @@ class _Run:
                 pass
             reading = self._open(source, options)
         for part in reading.parts():
+            if self.batch.rows >= BATCH_ROWS:
+                self.write()
             self.batch.add(log, part)
             self.progress.rows += part.read
             self.look(self.progress)
-            if self.batch.rows >= BATCH_ROWS or (source.stream and self._due(source.stream)):
+            if source.stream and self._due(source.stream):
                 self.write()
         self.batch.end(log)
         self.warnings[id(log)] = reading.warnings()
@@ -132,14 +130,15 @@ def run(
     leaves the others untouched and stands in the result, with its error in `errors`.
     """
     sources = resolve(named)
-    call = _Run(store, given, tables, clock, note, look, Progress(len(sources)), seen=_seen(store))
+    chosen = [settings(given, tables, source) for source in sources]
+    call = _Run(store, clock, note, look, Progress(len(sources)), seen=_seen(store))
     ended_by = None
     try:
         with _followed(sources) if follow else nullcontext() as followed:
-            for number, source in enumerate([followed.source] if followed else sources, start=1):
-                call.progress.log, call.progress.path = number, source.name
+            for number, source in enumerate([followed.source] if followed else sources):
+                call.progress.log, call.progress.path = number + 1, source.name
                 look(call.progress)
-                call.take(source)
+                call.take(source, chosen[number])
             call.write()
             ended_by = followed.signal if followed else None
     finally:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from detmon import models
+from detmon import failpoints, models
 from detmon.formats.contract import Part, Reject, Warned, stored_schema
 from detmon.ingest.history import History, Trait, findings, look_back
 from detmon.ingest.rollups import rollups
@@ -128,8 +128,11 @@ class Batch:
         if not self._shares:
             return
         staged = _Staged(self._staging, self._shares)
+        failpoints.reach("ingest.staged")
         with store.writing(create=True) as con, transaction(con):
             staged.write(con, now)
+            failpoints.reach("ingest.written")
+        failpoints.reach("ingest.committed")
         for share, written in zip(self._shares, staged.manifest, strict=True):
             share.log.count(written)
         self._shares, self.rows = [], 0

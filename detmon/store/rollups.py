@@ -84,9 +84,9 @@ def _equal(con: Connection, rollup: Rollup) -> bool:
     return found == (0,)
 
 
-def merge_fragments(con: Connection, start: datetime, end: datetime) -> None:
-    """Merge the partial cells of the hours in [start, end] that many batches wrote. In the caller's transaction."""
-    span = {"start": start, "end": end, "fragments": FRAGMENTS}
+def merge_fragments(con: Connection, start: datetime, end: datetime, fragments: int = FRAGMENTS) -> None:
+    """Merge the cells of the hours in [start, end] that at least `fragments` batches wrote; in a transaction."""
+    span = {"start": start, "end": end, "fragments": fragments}
     for (hour,) in con.execute(statement("fragmented_hours"), span).fetchall():
         for rollup in ROLLUPS:
             _merge(con, rollup, hour)
