@@ -8,11 +8,14 @@ A test that passes on independent boxes and fails here would cry wolf in product
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from detmon.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MODEL = "vehicles@3"
+STAMP = "# made by `detmon demo`, which may make it again\n"
+CHECK_EVERY = timedelta(hours=2)
 CLASSES = ("car", "person", "truck", "bicycle", "bus", "motorcycle", "dog", "trailer")
 _BASE_SHARE = (0.40, 0.22, 0.14, 0.10, 0.06, 0.045, 0.025, 0.01)
 _LOGIT_MEAN = (1.6, 1.4, 1.2, 1.3, 1.0, 0.9, 0.8, 0.7)
@@ -240,3 +245,74 @@ def write_logs(world: World, folder: Path, model_id: str = MODEL) -> list[Path]:
         parquet.write_table(table, path, compression="zstd")
         paths.append(path)
     return paths
+
+
+# --- the story -----------------------------------------------------------------------------------------------------
+
+
+def rules(notices: Path) -> list[dict[str, Any]]:
+    """The demo's alert rules, as `Client.create_alert` takes them; they tell the file `notices`."""
+    told = [f"file:{notices.resolve()}"]
+    fleet = {"window": "1h", "every": "1h"}
+    return [
+        {
+            "name": "Low Confidence Alert",
+            "condition": {"metric": "avg_confidence", "operator": "lt", "threshold": 0.7, **fleet},
+            "notify": told,
+        },
+        {
+            "name": "High Latency Alert",
+            "condition": {"metric": "p99_latency_ms", "operator": "gt", "threshold": 200, **fleet},
+        },
+        {
+            "name": "Camera Confidence",
+            "condition": {
+                "metric": "avg_confidence",
+                "operator": "lt",
+                "threshold": 0.65,
+                "window": "6h",
+                "every": "1h",
+            },
+            "by": ["source"],
+            "keep_firing_for": "3h",
+            "notify": told,
+        },
+    ]
+
+
+def prepare(folder: Path) -> None:
+    """Make the demo's folder, or empty the one of an earlier demo. Raises UsageError for anybody else's folder."""
+    settings = folder / "detmon.toml"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not settings.is_file() or not settings.read_text("utf-8").startswith(STAMP):
+            raise UsageError(f"{folder} is not empty, and no earlier demo", "name another folder: detmon demo DIR")
+        shutil.rmtree(folder / "logs", ignore_errors=True)
+        for name in ("detmon.duckdb", "detmon.duckdb.wal", "notices.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.write_text(STAMP + 'db = "detmon.duckdb"\n', "utf-8")
+
+
+def world_before(now: datetime) -> World:
+    """The demo's world: 35 days that end with the last midnight before `now`."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return World(start=midnight - timedelta(days=World.days))
+
+
+def check_times(world: World) -> list[datetime]:
+    """When the demo checks its alerts: every two hours from a day before the bad week to the end."""
+    end = world.start + timedelta(days=world.days)
+    first = end - timedelta(days=world.bad_days + 1)
+    return [first + CHECK_EVERY * step for step in range(1 + (end - first) // CHECK_EVERY)]
+
+
+def episodes(events: Iterable[Any]) -> list[dict[str, Any]]:
+    """The stays in `firing` that the checks' events tell of, in order of their beginning."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event.kind == "firing":
+            start = {"alert": event.alert, "labels": dict(event.labels), "start": event.slot, "end": None}
+            found[event.episode_id] = start
+        elif event.kind == "resolved" and event.episode_id in found:
+            found[event.episode_id]["end"] = event.slot
+    return sorted(found.values(), key=lambda one: (one["start"], one["alert"], str(one["labels"])))
