@@ -21,27 +21,10 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.demo import Story
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
-from detmon.records import (
-    AlertCheck,
-    AlertHistoryRow,
-    AlertRow,
-    AlertRule,
-    Delivery,
-    MetricInfo,
-    MetricSeries,
-    Model,
-    NoticeDetails,
-    PluginInfo,
-    QueuedNotice,
-    Settings,
-    Status,
-    Story,
-    TargetTest,
-)
-from detmon.store import Store, transaction
 
 
 class Client:
@@ -370,9 +353,6 @@ class Client:
         targets = self.config.table("notify").get("default", [])
         return [targets] if isinstance(targets, str) else list(targets)
 
-
-def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
-    return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
     # --- demo ---
 
     def run_demo(self, folder: str | Path = "detmon-demo") -> Story:
@@ -388,15 +368,13 @@ def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
         def at(moment: datetime) -> Client:
             return Client(config=place / "detmon.toml", db=place / "detmon.duckdb", now=moment)
 
-        self._note("detmon ingest logs/*.parquet")
+        self._note("detmon ingest logs")
         ingested = at(self.now()).ingest(place / "logs")
         alerts = [at(self.now()).create_alert(demo.MODEL, **rule) for rule in demo.rules(place / "notices.jsonl")]
         moments = demo.check_times(world)
-        self._note(f"detmon alert check, {len(moments)} times as cron would have done")
-        checks = [at(moment).check_alerts() for moment in moments]
-        happened = demo.episodes(event for one in checks for event in one.events)
-        firing = [one for one in checks[-1].instances if one.state == "firing"]
-        return Story(
-            str(place), demo.MODEL, world.cameras, world.days, ingested, tuple(alerts), len(checks), tuple(happened),
-            tuple(firing), sum(one.delivery.sent for one in checks),
-        )  # fmt: skip
+        self._note(f"detmon alert check, {len(moments)} times, as cron would have done")
+        return demo.Story.of(place, world, ingested, alerts, [at(moment).check_alerts() for moment in moments])
+
+
+def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
+    return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]

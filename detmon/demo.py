@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import UsageError
+from detmon.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "vehicles@3"
 STAMP = "# made by `detmon demo`, which may make it again\n"
-CHECK_EVERY = timedelta(hours=2)
+CHECK_EVERY = timedelta(hours=3)
 CLASSES = ("car", "person", "truck", "bicycle", "bus", "motorcycle", "dog", "trailer")
 _BASE_SHARE = (0.40, 0.22, 0.14, 0.10, 0.06, 0.045, 0.025, 0.01)
 _LOGIT_MEAN = (1.6, 1.4, 1.2, 1.3, 1.0, 0.9, 0.8, 0.7)
@@ -53,10 +54,15 @@ class World:
     cameras: int = 6
     seconds: int = 120
     bad_days: int = 7
-    dirty: int | None = 2
-    slow: int | None = 4
+    dirty: int = 2
+    slow: int = 4
     level: int = 2
     seed: int = 7
+
+
+def camera(number: int) -> str:
+    """The source of camera `number` (from 0)."""
+    return f"cam-{number + 1}"
 
 
 def days_of(world: World, model_id: str = MODEL) -> Iterator[tuple[datetime, pa.Table]]:
@@ -102,12 +108,10 @@ class _Series:
 
 def _ar(steps: int, phi: float, sd: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """A stationary AR(1) of standard deviation `sd`, time first."""
-    import numpy as np
-    from scipy.signal import lfilter
-
-    noise = rng.normal(0, 1, (steps, *shape))
-    noise[1:] *= math.sqrt(1 - phi * phi)
-    series: Floats = sd * np.asarray(lfilter([1.0], [1.0, -phi], noise, axis=0))
+    series: Floats = rng.normal(0, sd, (steps, *shape))
+    series[1:] *= math.sqrt(1 - phi * phi)
+    for step in range(1, steps):
+        series[step] += phi * series[step - 1]
     return series
 
 
@@ -115,7 +119,6 @@ def _day(
     world: World, traits: _Traits, series: _Series, day: int, frames: int, rng: np.random.Generator, model_id: str
 ) -> pa.Table:
     import numpy as np
-    from scipy.special import expit
 
     cameras, classes = world.cameras, len(CLASSES)
     hours = np.arange(frames) * world.seconds / 3600
@@ -144,7 +147,7 @@ def _day(
         np.repeat(index, counts.ravel()) for index in np.unravel_index(np.arange(counts.size), counts.shape)
     )
     optics = traits.optics + 0.3
-    if bad and world.dirty is not None:
+    if bad:
         optics = optics - 1.1 * (np.arange(cameras) == world.dirty)
     logit = (
         np.array(_LOGIT_MEAN)[label]
@@ -155,7 +158,7 @@ def _day(
         - 0.7 * fog[frame]
         + rng.normal(0, 0.9, len(label))
     )
-    confidence = expit(logit)
+    confidence = 1 / (1 + np.exp(-logit))
     seen = confidence >= CONFIDENCE_FLOOR
     frame, camera, label, confidence = frame[seen], camera[seen], label[seen], confidence[seen]
     latency = _latency(world, bad, frames, rng, np.bincount(frame * cameras + camera, minlength=frames * cameras))
@@ -168,7 +171,7 @@ def _latency(world: World, bad: bool, frames: int, rng: np.random.Generator, box
 
     latency = np.exp(rng.normal(math.log(28), 0.18, frames * world.cameras)) + 0.4 * boxes
     tail = 0.004
-    if world.slow is not None and bad:
+    if bad:
         slow = np.tile(np.arange(world.cameras) == world.slow, frames)
         latency = np.where(slow, latency * 2.2, latency)
         stall = slow & (rng.random(len(latency)) < 0.4)
@@ -198,7 +201,7 @@ def _table(
     midnight = world.start + timedelta(days=day)
     moments = np.datetime64(midnight, "us") + np.repeat(np.arange(frames) * world.seconds * 1_000_000, cameras)
     moments = moments + np.tile(np.arange(cameras) * 150_000, frames)  # the cameras answer one after the other
-    names = np.array([f"cam-{number + 1}" for number in range(cameras)])
+    names = np.array([camera(number) for number in range(cameras)])
     source = np.tile(names, frames)
     stamps = np.datetime_as_string(moments, unit="s")
 
@@ -266,15 +269,10 @@ def rules(notices: Path) -> list[dict[str, Any]]:
         },
         {
             "name": "Camera Confidence",
-            "condition": {
-                "metric": "avg_confidence",
-                "operator": "lt",
-                "threshold": 0.65,
-                "window": "6h",
-                "every": "1h",
-            },
+            "condition": {"metric": "avg_confidence", "operator": "lt", "threshold": 0.65, "window": "24h"},
+            "every": "1h",
             "by": ["source"],
-            "keep_firing_for": "3h",
+            "repeat": "24h",
             "notify": told,
         },
     ]
@@ -300,7 +298,7 @@ def world_before(now: datetime) -> World:
 
 
 def check_times(world: World) -> list[datetime]:
-    """When the demo checks its alerts: every two hours from a day before the bad week to the end."""
+    """When the demo checks its alerts: every three hours from a day before the bad week to the end."""
     end = world.start + timedelta(days=world.days)
     first = end - timedelta(days=world.bad_days + 1)
     return [first + CHECK_EVERY * step for step in range(1 + (end - first) // CHECK_EVERY)]
@@ -316,3 +314,40 @@ def episodes(events: Iterable[Any]) -> list[dict[str, Any]]:
         elif event.kind == "resolved" and event.episode_id in found:
             found[event.episode_id]["end"] = event.slot
     return sorted(found.values(), key=lambda one: (one["start"], one["alert"], str(one["labels"])))
+
+
+@dataclass(frozen=True)
+class Story(Record):
+    """What `detmon demo` did and found; `episodes` are the stays in `firing`, in order."""
+
+    folder: str
+    model_id: str
+    cameras: int
+    days: int
+    ingested: Any
+    alerts: tuple[Any, ...]
+    checks: int
+    episodes: tuple[dict[str, Any], ...]
+    firing: tuple[Any, ...]
+    notices: int
+
+    @property
+    def truth(self) -> str:
+        """What was done to the fleet in its last week, which the alerts are to find out."""
+        return f"in the last week fog at night, a dirty lens on {camera(World.dirty)}, a slow {camera(World.slow)}"
+
+    @classmethod
+    def of(cls, folder: Path, world: World, ingested: Any, alerts: Sequence[Any], checks: Sequence[Any]) -> Story:
+        """The story that an ingest, the rules and the checks over time tell."""
+        return cls(
+            folder=str(folder),
+            model_id=MODEL,
+            cameras=world.cameras,
+            days=world.days,
+            ingested=ingested,
+            alerts=tuple(alerts),
+            checks=len(checks),
+            episodes=tuple(episodes(event for check in checks for event in check.events)),
+            firing=tuple(instance for instance in checks[-1].instances if instance.state == "firing"),
+            notices=sum(check.delivery.sent for check in checks),
+        )

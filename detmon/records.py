@@ -79,6 +79,22 @@ class Settings(Record):
 
 
 @dataclass(frozen=True)
+class Story(Record):
+    """What `detmon demo` did and found."""
+
+    folder: str
+    model_id: str
+    cameras: int
+    days: int
+    ingested: Any
+    alerts: tuple[Any, ...]
+    checks: int
+    episodes: tuple[Mapping[str, Any], ...]
+    firing: tuple[Mapping[str, Any], ...]
+    notices: int
+
+
+@dataclass(frozen=True)
 class Delivery(Record):
     """What a run did with the outbox: `sent`, `merged` by it; waiting, dead and on their way elsewhere after it.
 
@@ -155,234 +171,3 @@ class PluginInfo(Record):
     metrics: tuple[str, ...]
     trainers: tuple[str, ...]
     error: str | None
-
-
-# --- metrics and alerts ---
-
-
-@dataclass(frozen=True)
-class MetricInfo(Record):
-    """One metric of the catalogue; `bad` is the direction that is bad news: up, down or both."""
-
-    name: str
-    unit: str
-    over: str
-    bad: str
-    min_samples: int
-    description: str
-
-
-@dataclass(frozen=True)
-class MetricPoint(Record):
-    """A metric in [start, end) of one label set; `value` is None where `reason` says why."""
-
-    start: datetime
-    end: datetime
-    labels: Mapping[str, str]
-    value: float | None
-    n: int
-    low: float | None
-    high: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class MetricSeries(Record):
-    """A metric of one model over time."""
-
-    metric: str
-    model_id: str
-    unit: str
-    points: tuple[MetricPoint, ...]
-
-
-@dataclass(frozen=True)
-class AlertRule(Record):
-    """A rule as it is stored, every default filled in."""
-
-    id: str
-    name: str
-    model_id: str
-    version: int
-    enabled: bool
-    metric: str
-    operator: str
-    threshold: float
-    window: str
-    every: str
-    delay: str
-    by: tuple[str, ...]
-    where: Mapping[str, str]
-    for_: str
-    keep_firing_for: str
-    recover_threshold: float | None
-    relative_to: str | None
-    min_samples: int | None
-    no_data: str
-    no_data_for: str
-    on_error: str
-    error_for: str
-    repeat: str
-    send_resolved: bool
-    notify: tuple[str, ...]
-    severity: str
-    labels: Mapping[str, str]
-    description: str | None
-    runbook: str | None
-    catch_up: str
-    forget_after: str
-    max_instances: int
-    flap: str
-    direction: str
-    sensitivity: str
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True)
-class AlertRow(Record):
-    """One instance of a rule as `alert list` shows it; a rule without instances has one row without labels."""
-
-    id: str
-    name: str
-    model_id: str
-    metric: str
-    operator: str
-    threshold: float
-    window: str
-    state: str
-    health: str | None
-    value: float | None
-    n: int | None
-    since: datetime | None
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class AlertEvent(Record):
-    """Something that happened to an instance at a slot."""
-
-    alert: str
-    kind: str
-    labels: Mapping[str, str]
-    value: float | None
-    threshold: float | None
-    slot: datetime
-    alert_id: str
-    model_id: str
-    n: int | None
-    episode_id: str | None
-    fired_at: datetime | None
-    reason: str | None
-    late_by: str | None
-    metric: str
-    operator: str
-
-
-@dataclass(frozen=True)
-class AlertInstance(Record):
-    """The state of one label set of a rule after a check."""
-
-    alert: str
-    labels: Mapping[str, str]
-    state: str
-    health: str
-    value: float | None
-    n: int | None
-    since: datetime | None
-    alert_id: str
-    model_id: str
-    condition: str
-    health_reason: str | None
-    hint: str | None
-    held_by: str | None
-    metric: str
-    operator: str
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Failure(Record):
-    """A rule that could not be evaluated."""
-
-    alert: str
-    error: str
-
-
-@dataclass(frozen=True)
-class AlertCheck(Record):
-    """What one `alert check` found and did."""
-
-    evaluated_at: datetime
-    rules: int
-    slots: int
-    events: tuple[AlertEvent, ...]
-    instances: tuple[AlertInstance, ...]
-    delivery: Delivery
-    failed: tuple[Failure, ...]
-    skipped: tuple[Mapping[str, Any], ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ModelStatus(Record):
-    """What the store holds of one model."""
-
-    model_id: str
-    predictions: int
-    detections: int
-    sources: int
-    classes: int
-    first: datetime | None
-    last: datetime | None
-
-
-@dataclass(frozen=True)
-class Status(Record):
-    """What is in the store, what fires, what waits.
-
-    `checked_at`: the last check of alerts; `last_check` says whether that was `fresh`, `stale` or `never`.
-    """
-
-    db: str
-    models: tuple[ModelStatus, ...]
-    rejected: int
-    alerts: Mapping[str, int]
-    items: Mapping[str, int]
-    outbox: Mapping[str, int]
-    checked_at: datetime | None
-    last_check: str | None
-
-
-@dataclass(frozen=True)
-class AlertHistoryRow(Record):
-    """One line of a rule's past: `what` is event, skipped or notice."""
-
-    slot: datetime
-    what: str
-    kind: str
-    labels: Mapping[str, str]
-    value: float | None
-    n: int | None
-    reason: str | None
-    target: str | None
-    status: str | None
-
-
-# --- demo ---
-
-
-@dataclass(frozen=True)
-class Story(Record):
-    """What `detmon demo` did and found; `episodes` are the stays in `firing`, in order."""
-
-    folder: str
-    model_id: str
-    cameras: int
-    days: int
-    ingested: Any
-    alerts: tuple[AlertRule, ...]
-    checks: int
-    episodes: tuple[Mapping[str, Any], ...]
-    firing: tuple[AlertInstance, ...]
-    notices: int

@@ -10,8 +10,9 @@ import typer
 from detmon.cli import options, output
 
 if TYPE_CHECKING:
-    from detmon.records import Story
+    from detmon.demo import Story
 
+SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=", "ne": "!="}
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -35,27 +36,25 @@ def demo(
 def _tell(story: Story) -> None:
     taken = story.ingested
     output.line(
-        f"{story.days} days of {story.cameras} cameras: {taken.predictions:,} images, {taken.detections:,} boxes "
-        f"in {len(taken.files)} files."
+        f"{story.days} days of {story.cameras} cameras, {taken.predictions:,} images, {taken.detections:,} boxes: "
+        f"{story.truth}."
     )
-    output.line(f"{len(story.alerts)} alert rules, checked {story.checks} times. What happened:")
+    output.line(f"What {len(story.alerts)} alert rules said of it, checked {story.checks} times:")
     output.line()
     for rule in story.alerts:
-        name = rule.name
-        labels = sorted({output.cell(one["labels"]) for one in story.episodes if one["alert"] == name} - {"-"})
-        about = f"{rule.metric} {rule.operator} {rule.threshold:g} over {rule.window}"
-        found = [one for one in story.episodes if one["alert"] == name]
-        where = f" on {', '.join(labels)}" if labels else ""
-        output.line(f"  {name:<21} {about:<31} fired {len(found)} times{where}")
-        if found:
-            first = min(one["start"] for one in found)
-            output.line(f"  {'':<21} {'':<31} first {first:%a %Y-%m-%d %H:%M} UTC")
+        found = [one for one in story.episodes if one["alert"] == rule.name]
+        where = " ".join(sorted({output.cell(one["labels"]) for one in found} - {"-"}))
+        said = f"fired {len(found)}x, first {found[0]['start']:%a %d %b %H:%M}  {where}" if found else "never fired"
+        condition = f"{rule.metric} {SIGNS[rule.operator]} {rule.threshold:g} over {rule.window}"
+        output.line(f"  {rule.name:<21} {condition:<30} {said}".rstrip())
+    output.line()
+    output.line("Firing now:")
     output.line()
     for one in story.firing:
-        since = f"since {one.since:%a %Y-%m-%d %H:%M} UTC"
-        output.line(f"  FIRING  {one.alert}  {output.cell(one.labels)}  {output.cell(one.value)}  {since}")
+        value = f"{output.cell(one.value)} {output.cell(one.labels)}".removesuffix(" -")
+        output.line(f"  FIRING  {one.alert:<21} since {one.since:%a %d %b %H:%M} UTC  {value}")
     output.line()
-    output.line(f"{story.notices} notices went to {story.folder}/notices.jsonl. Look around:")
+    output.line(f"{story.notices} notices were sent, to {story.folder}/notices.jsonl. Look around:")
     output.line()
     for command in (
         f"cd {story.folder}",
