@@ -133,9 +133,9 @@ class Client:
 
     def use_env_file(self, path: str | Path | None) -> None:
         """Put the `KEY=VALUE` lines of a file that only its owner may read into the environment."""
-        from detmon.notify.secrets import read_env_file
-
         if path is not None:
+            from detmon.notify.secrets import read_env_file
+
             os.environ.update(read_env_file(Path(path)))
 
     def test_target(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import VECTORS, Shell
+from outbox_help import lines
 from stored import Row, at, store, text
 
 from detmon.alerts import machine, rules
@@ -124,7 +124,7 @@ def case_named(name: str) -> dict[str, Any]:
     return found[0]
 
 
-def slot_states(folder: Path, case: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
+def slot_states(case: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
     """The condition at each slot, from the history of events."""
     state, found = "ok", []
     for slot, _ in case["samples"]:
@@ -138,12 +138,19 @@ def slot_states(folder: Path, case: Mapping[str, Any], events: Sequence[Mapping[
 @pytest.mark.parametrize("name", ["asleep_55min_breach_throughout", "fired_and_resolved_while_asleep"])
 def test_missed_runs_are_made_up(name: str, detmon: Shell) -> None:
     case = case_named(name)
+    told = detmon.folder / "told.jsonl"
     store(detmon.folder, log_of(case, "m"))
-    detmon("alert", "create", "rule", "--model", "m", *options_of(case))
+    detmon("alert", "create", "rule", "--model", "m", *options_of(case), "--notify", f"file:{told}")
     for moment in case["runs_at"]:
         detmon("--now", text(moment), "alert", "check")
     history = detmon("alert", "history", "rule", "--json").json
-    assert slot_states(detmon.folder, case, history) == case["expected_slot_states"]
+    assert slot_states(case, history) == case["expected_slot_states"]
+    [message], [expected] = lines(told), case["expected_messages"]
+    [item] = message["items"]
+    assert (message["kind"], message["sent_at"][:19]) == (expected["kind"], text(expected["run"])[:19])
+    assert item["fired_at"] == text(expected["fired_at"])
+    assert (message["late_by_s"] is not None) == expected.get("late", False)
+    assert item["ended_at"] == (text(expected["resolved_at"]) if "resolved_at" in expected else None)
 
 
 def test_a_gap_beyond_catch_up_is_skipped(detmon: Shell) -> None:
@@ -230,3 +237,43 @@ def test_too_many_label_sets_keep_every_state(detmon: Shell) -> None:
     assert {instance["health"] for instance in run["instances"]} == {"error"}
     assert [instance["state"] for instance in run["instances"]] == [instance["state"] for instance in before]
     assert len(run["instances"]) == limit
+
+
+# --- repeated messages ---------------------------------------------------------------------------------------------
+
+STEP = 30
+"""Slots are half a minute apart here: what was told at the first run is as old as the last message, but for that."""
+
+
+@pytest.mark.parametrize("case", of_kind("dedup"))
+def test_who_is_told_again(case: dict[str, Any], detmon: Shell) -> None:
+    last = case["last_notified"]
+    age = case["now_slot"] - last["slot"] if last and "slot" in last else (last or {}).get("age_s", STEP)
+    first, second = (0, STEP) if last and last.get("resolved") else (None, 0)
+    third = second + age
+    runs: dict[int, list[int]] = {third: case["firing_now"]}
+    if last:
+        runs[second] = last["firing"]
+        if first is not None:
+            runs[first] = [*last["firing"], *last["resolved"]]
+    everyone = {number for firing in runs.values() for number in firing} | set(case["resolved_now"])
+    store(
+        detmon.folder,
+        [
+            Row(at(slot - 1), source=str(number), latency=90.0 if number in firing else 10.0)
+            for slot, firing in runs.items()
+            for number in everyone
+        ],
+    )
+    told = detmon.folder / "told.jsonl"
+    detmon(
+        *("alert", "create", "rule", "--model", "m", "--metric", "avg_latency_ms", "--operator", "gt"),
+        *("--threshold", 50, "--window", f"{STEP}s", "--by", "source", "--min-samples", 1, "--no-data", "keep"),
+        *("--repeat", case["repeat"], "--send-resolved" if case["send_resolved"] else "--no-send-resolved"),
+        *("--flap", "off", "--notify", f"file:{told}", "--forget-after", "30d"),
+    )
+    before = 0
+    for moment in sorted(runs):
+        before = len(lines(told))
+        detmon("--now", text(moment), "alert", "check")
+    assert (len(lines(told)) > before) == case["expected_message"]
