@@ -64,18 +64,18 @@ def test_rows_of_one_rule_become_one_new_row() -> None:
     first = waiting(3, notice("file:x", item("firing")), ambiguous=True, attempts=4)
     second = waiting(7, notice("file:x", item("resolved"), slot="10:35"))
     (one,) = merge.backlog([first, second])
-    assert one.row is not None
-    assert (one.row.seq, one.row.notice.kind, one.row.ambiguous, one.row.attempts) == (3, "missed", True, 4)
-    assert one.row.notice_id not in (first.notice_id, second.notice_id)
-    assert merge.backlog([one.row]) == []
+    (row,) = one.rows
+    assert (row.seq, row.notice.kind, row.ambiguous, row.attempts) == (3, "missed", True, 4)
+    assert row.notice_id not in (first.notice_id, second.notice_id)
+    assert merge.backlog([row]) == []
 
 
 def test_rows_of_different_rules_stay_apart_until_they_are_a_storm() -> None:
     rows = [waiting(number, notice("file:x", item(alert=f"A{number}"))) for number in range(11)]
     assert merge.backlog(rows[:10]) == []
     (one,) = merge.backlog(rows)
-    assert one.row is not None
-    assert (one.row.notice.kind, len(one.row.notice.items), one.row.seq) == ("digest", 11, 0)
+    (row,) = one.rows
+    assert (row.notice.kind, len(row.notice.items), row.seq) == ("digest", 11, 0)
     assert one.old == tuple(rows)
 
 
@@ -86,10 +86,21 @@ def test_a_stateful_target_hears_the_latest_state_only() -> None:
         waiting(3, notice("file:x", item("resolved"), slot="10:35")),
     ]
     (gone,) = merge.backlog(rows, stateful=True)
-    assert gone.row is None
+    assert gone.rows == ()
     assert gone.old == (rows[0], rows[2])
     (told,) = merge.backlog(rows, stateful=True, deliver_closed=True)
-    assert told.row is not None
+    assert told.rows[0].notice.kind == "missed"
+
+
+def test_a_channel_that_wants_one_notice_an_instance() -> None:
+    row = waiting(1, notice("file:x", item("firing"), item("resolved", number=2)))
+    (one,) = merge.split([row, waiting(2, notice("file:x", item(number=3)))])
+    assert one.old == (row,)
+    assert [(part.seq, part.notice.kind, len(part.notice.items)) for part in one.rows] == [
+        (1, "firing", 1),
+        (1, "resolved", 1),
+    ]
+    assert len({part.notice_id for part in one.rows} | {row.notice_id}) == 3
 
 
 def test_merged_rows_keep_the_order(detmon: Shell) -> None:
@@ -200,6 +211,16 @@ def test_a_dead_letter_is_shown_and_tried_again(detmon: Shell, dead: str) -> Non
     (row,) = detmon("--now", later(NOON, days=3), "notify", "retry", "--dead", "--json").json
     assert row["status"] == "queued"
     assert detmon("--now", later(NOON, days=3), "notify", "send", "--json").json["sent"] == 1
+
+
+def test_an_old_firing_is_not_told_after_its_end(detmon: Shell, dead: str) -> None:
+    link = detmon.folder / "link"
+    link.unlink()
+    queue(detmon.folder, notice(f"file:{link}", item("resolved"), slot="10:35"))
+    detmon("--now", later(NOON, minutes=1), "notify", "send", code=4)
+    (row,) = detmon("--now", later(NOON, minutes=2), "notify", "retry", dead, "--json").json
+    assert row["status"] == "dropped"
+    assert [line["kind"] for line in lines(link)] == ["resolved"]
 
 
 def test_a_dead_letter_makes_runs_fail_until_it_is_dropped(detmon: Shell, dead: str) -> None:

@@ -30,11 +30,12 @@ def deliver(store: Store, config: Config, *, now: datetime, console: TextIO) -> 
     about = settings.read(config)
     with store.reading() as con:
         seen = outbox.glance(con, now, about.overdue_after)
+        due = outbox.candidates(con, now) if seen.queued else []
     if not seen.queued and not seen.sending:
         return Delivery(dead=seen.dead, problems=outbox.dead_letters(seen))
     from detmon.notify import delivery
 
-    return delivery.Run(store, config, now, console).deliver()
+    return delivery.Run(store, config, now, console).deliver(due)
 
 
 def parse_target(config: Config, text: str) -> Target:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from detmon import failpoints, notices
 from detmon.config import Config
-from detmon.errors import DetmonError
+from detmon.errors import DetmonError, StoreLocked
 from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
 from detmon.notify import merge, messages, outbox, owner, settings
 from detmon.notify.channels import Channel, Channels
@@ -64,23 +64,22 @@ class Run:
         self._first_send: dict[str, float] = {}
         self._footers: dict[str, tuple[str, ...]] = {}
         self._problems: list[str] = []
+        self._left: tuple[Glance, list[Outage]] | None = None
         self._sent = 0
         self._merged = 0
 
-    def deliver(self) -> Delivery:
-        """The whole run; see `detmon.notify.deliver`."""
-        with self._store.reading() as con:
-            due = outbox.candidates(con, self._time())
+    def deliver(self, due: Sequence[str]) -> Delivery:
+        """The whole run, which will serve the targets `due` and others; see `detmon.notify.deliver`."""
         for target in due:
             self._open(target)  # plugins are imported before the store is locked
         with self._signals():
             self._drain()
-        with self._store.reading() as con:
-            seen = outbox.glance(con, self._time(), self._settings.overdue_after)
-            outages = outbox.outages(con)
         if self._stop.is_set():
             raise KeyboardInterrupt
-        return self._result(seen, outages)
+        if self._left is None:  # out of time
+            with self._store.reading() as con:
+                self._left = self._look(con)
+        return self._result(*self._left)
 
     # --- the loop ---
 
@@ -102,6 +101,7 @@ class Run:
                         served = self._take(con)
                         if served:
                             failpoints.reach("notify.in_claim")
+                        self._left = None if served else self._look(con)
                     break
                 except duckdb.TransactionException:  # another connection of this process was faster
                     self._merged, self._problems = merged, problems
@@ -120,7 +120,7 @@ class Run:
         for target in outbox.candidates(con, now):
             channel = None if target in self._passed else self._open(target)
             if isinstance(channel, Channel):
-                self._merged += outbox.merge(con, self._backlog(con, target, channel), now)
+                self._tidy(con, target, channel, now)
                 rows = outbox.waiting(con, target)
                 if rows:
                     claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
@@ -131,12 +131,15 @@ class Run:
         self._footers = {one.target: self._footer(one.target, outages) for one in served}
         return [one for one in served if one.claimed]
 
-    def _backlog(self, con: Connection, target: str, channel: Channel) -> list[merge.Merge]:
-        return merge.backlog(
-            outbox.waiting(con, target),
-            stateful=channel.notifier.capabilities.stateful,
-            deliver_closed=self._settings.deliver_closed,
+    def _tidy(self, con: Connection, target: str, channel: Channel, now: datetime) -> None:
+        """Make one story of what waits for a target, in the portions that its channel wants."""
+        can = channel.notifier.capabilities
+        if can.per_instance:
+            outbox.merge(con, merge.split(outbox.waiting(con, target)), now)
+        merges = merge.backlog(
+            outbox.waiting(con, target), stateful=can.stateful, deliver_closed=self._settings.deliver_closed
         )
+        self._merged += outbox.merge(con, merges, now)
 
     def _cannot(self, con: Connection, target: str, reason: str, now: datetime) -> None:
         self._passed.add(target)
@@ -234,9 +237,13 @@ class Run:
     def _record(self, done: list[Done]) -> None:
         if any(one.outcome is not None for one in done):
             failpoints.reach("notify.after_send")
-        with self._store.writing() as con, transaction(con):
-            for one in done:
-                self._record_one(con, one)
+        try:
+            with self._store.writing() as con, transaction(con):
+                for one in done:
+                    self._record_one(con, one)
+        except StoreLocked as locked:
+            hint = "what was sent could not be written down: the next run may repeat it"
+            raise StoreLocked(locked.message, hint, locked.pid) from None
         if any(one.outcome is not None for one in done):
             failpoints.reach("notify.after_ack")
 
@@ -276,6 +283,10 @@ class Run:
             return self._channels.open(target)
         except DetmonError as error:
             return self._redact(error.message + (f" ({error.hint})" if error.hint else ""))
+
+    def _look(self, con: Connection) -> tuple[Glance, list[Outage]]:
+        """What is left in the outbox, and which targets fail."""
+        return outbox.glance(con, self._time(), self._settings.overdue_after), outbox.outages(con)
 
     def _problem(self, text: str) -> None:
         self._problems.append(self._redact(text))

@@ -78,10 +78,13 @@ def listed(con: Connection, status: str | None, limit: int) -> list[QueuedNotice
 
 
 def retry(con: Connection, ids: Sequence[str], dead: bool, now: datetime) -> list[QueuedNotice]:
-    """Make notices due at once. Runs in the caller's transaction."""
+    """Make notices due at once, and drop those whose end the target has heard. Runs in the caller's transaction."""
     rows = _chosen(con, ids, dead)
     for row in rows:
-        outbox.revive(con, row, now)
+        if outbox.overtaken(con, row):
+            outbox.drop(con, row, now)
+        else:
+            outbox.revive(con, row, now)
     return [outbox.find(con, row.notice_id)[0] for row in rows]
 
 

@@ -33,10 +33,15 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Merge:
-    """`row` takes the place of the `old` ones; without a row they were news of nothing that lasts."""
+    """`rows` take the place of the `old` ones; without any they were news of nothing that lasts."""
 
     old: tuple[Waiting, ...]
-    row: Waiting | None
+    rows: tuple[Waiting, ...]
+
+
+def split(rows: Iterable[Waiting]) -> list[Merge]:
+    """One row an instance, for channels that want it so; each keeps the place of the row it comes from."""
+    return [Merge((row,), tuple(_part(row, item) for item in row.notice.items)) for row in rows if row.notice.items[1:]]
 
 
 def backlog(rows: Sequence[Waiting], *, stateful: bool = False, deliver_closed: bool = False) -> list[Merge]:
@@ -46,24 +51,23 @@ def backlog(rows: Sequence[Waiting], *, stateful: bool = False, deliver_closed: 
     an instance keeps its latest state only, and one that opened and closed meanwhile is told nothing (unless
     `deliver_closed`).
     """
-    merges = []
-    left = []
+    merges: list[Merge] = []
+    left: list[Waiting] = []
     for group in _groups(rows, stateful):
         row = group[0]
         if len(group) > 1:
             items = fold(item for waiting in group for item in waiting.notice.items)
             if stateful and not deliver_closed:
                 items = [item for item in items if item.kind != "missed"]
-            merged = _one(group, items, group[0].notice.group_key) if items else None
+            merged = (_one(group, items, row.notice.group_key),) if items else ()
             merges.append(Merge(tuple(group), merged))
-            if merged is None:
-                continue
-            row = merged
+            left += merged
+            continue
         left.append(row)
     if len(left) > DIGEST_ABOVE and not stateful:
         old = tuple(waiting for row in left for waiting in _origins(row, merges))
         items = [item for row in left for item in row.notice.items]
-        return [Merge(old, _one(old, items, "digest", kind="digest")), *(m for m in merges if m.row is None)]
+        return [Merge(old, (_one(old, items, "digest", kind="digest"),)), *(one for one in merges if not one.rows)]
     return merges
 
 
@@ -95,7 +99,12 @@ def _groups(rows: Sequence[Waiting], stateful: bool) -> list[list[Waiting]]:
 
 
 def _origins(row: Waiting, merges: Iterable[Merge]) -> tuple[Waiting, ...]:
-    return next((merge.old for merge in merges if merge.row is row), (row,))
+    return next((merge.old for merge in merges if merge.rows == (row,)), (row,))
+
+
+def _part(row: Waiting, item: Item) -> Waiting:
+    notice = replace(row.notice, kind=item.kind, group_key=f"{row.notice.group_key}:{item.instance_key}", items=(item,))
+    return replace(row, notice_id=digest([row.notice_id, item.instance_key, item.kind]), notice=notice)
 
 
 def _one(rows: Sequence[Waiting], items: Sequence[Item], group_key: str, kind: str | None = None) -> Waiting:

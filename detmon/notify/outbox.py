@@ -95,12 +95,12 @@ def waiting(con: Connection, target: str) -> list[Waiting]:
 
 
 def merge(con: Connection, merges: Iterable[Merge], time: datetime) -> int:
-    """Write merged rows; returns how many rows they replace."""
+    """Write rows in the place of others; returns how many they replace."""
     replaced = 0
     for one in merges:
-        if one.row is not None:
-            _insert(con, one.row)
-        into = one.row.notice_id if one.row else None
+        for row in one.rows:
+            _insert(con, row)
+        into = one.rows[0].notice_id if one.rows else None
         for old in one.old:
             con.execute(
                 statement("outbox_mark_merged"), {"notice_id": old.notice_id, "merged_into": into, "time": time}
@@ -216,6 +216,12 @@ def find(con: Connection, notice_id: str) -> tuple[QueuedNotice, notices.Notice,
 def dead_ids(con: Connection) -> list[str]:
     """The ids of all dead letters."""
     return [notice_id for (notice_id,) in con.execute(statement("outbox_dead_ids")).fetchall()]
+
+
+def overtaken(con: Connection, row: QueuedNotice) -> bool:
+    """Whether the target knows already how all that this notice tells has ended."""
+    values = {"notice_id": row.notice_id, "target": row.target}
+    return con.execute(statement("outbox_overtaken"), values).fetchone() == (True,)
 
 
 def revive(con: Connection, row: QueuedNotice, time: datetime) -> None:

@@ -121,6 +121,8 @@ class Worker:
             outcome = self._attempt(claimed)
             if outcome is None:  # given up meanwhile: the others were handed back
                 return
+            with self._lock:
+                self._current, self._deadline = None, float("inf")
             stopped = isinstance(outcome, (Retry, Unready))
             self._results.put(Done(self, claimed, outcome))
 

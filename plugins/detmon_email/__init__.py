@@ -73,7 +73,9 @@ class Email(_Mail):
         outcome = smtp.greet(server, time.monotonic() + self.capabilities.timeout_s)
         if isinstance(outcome, Sent):
             return []
-        return [Problem("error", outcome.reason, outcome.hint if isinstance(outcome, Permanent) else None)]
+        if isinstance(outcome, Permanent):
+            return [Problem("error", outcome.reason, outcome.hint)]
+        return [Problem("warning", outcome.reason)]
 
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
         from detmon_email import mail, smtp

@@ -132,8 +132,9 @@ class Slack(Notifier):
             outcome = failed.outcome
         if isinstance(outcome, Sent):
             return []
-        hint = outcome.hint if isinstance(outcome, Permanent) else None
-        return [Problem("error", f"the bot token does not work: {outcome.reason}", hint)]
+        if isinstance(outcome, Permanent):
+            return [Problem("error", f"the bot token does not work: {outcome.reason}", outcome.hint)]
+        return [Problem("warning", f"Slack could not be asked: {outcome.reason}")]
 
     # --- with a token ---
 
