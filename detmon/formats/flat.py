@@ -245,37 +245,21 @@ def parsed(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tup
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    odd: list[Any] = []
-
-    def skip(row: Any) -> str:
-        odd.append(row)
-        return "skip"
-
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
     read = pc.ReadOptions(column_names=unique, skip_rows=0, use_threads=False)
-    parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data, invalid_row_handler=skip)
+    parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
     convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(unique, pa.string()), null_values=[""], strings_can_be_null=True, check_utf8=False
+        column_types=dict.fromkeys(unique, pa.string()), null_values=[""], strings_can_be_null=True
     )
     try:
         table = pc.read_csv(io.BytesIO(data), read, parse, convert)
-        if not odd and not (b"\n\n" in data or b"\n\r\n" in data or b'"' in data) and _utf8(table):
+        if not (b"\n\n" in data or b"\n\r\n" in data or b'"' in data):
             table = table.slice(1) if has_header else table
             first = 2 if has_header else 1
             return table, [], np.arange(first, first + table.num_rows)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         pass
     return _parsed_slowly(data, unique, mark, has_header=has_header)
-
-
-def _utf8(table: pa.Table) -> bool:
-    import pyarrow as pa
-
-    try:
-        table.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tuple[pa.Table, list[Reject], Any]:

@@ -327,6 +327,8 @@ def _box(column: pa.Array, faults: Faults, rows: Places) -> tuple[Numbers, Flags
     else:
         _wrong(column, "bbox", faults, rows)
         xywh = np.full((4, m), np.nan, np.float32)
+    if m and xywh.max() < LARGEST and xywh.min() > -LARGEST:  # neither holds where there is a NaN
+        return xywh, boxed
     with np.errstate(invalid="ignore"):
         bad = np.flatnonzero(boxed & ~(np.abs(xywh) < LARGEST).all(axis=0))
     faults.add(rows[bad], "bbox", "bad_box", lambda k: f"bbox {xywh[:, bad[k]].tolist()}")

@@ -64,7 +64,8 @@ def _floats(values: Numbers) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    return pa.array(values.astype(np.float32, copy=False), pa.float32(), from_pandas=True)
+    with np.errstate(over="ignore"):
+        return pa.array(values.astype(np.float32, copy=False), pa.float32(), from_pandas=True)
 
 
 def _twins(frame: Frame, first: Places, second: Places) -> tuple[int, int]:
@@ -116,10 +117,10 @@ def _area_columns(frame: Frame) -> dict[str, pa.Array]:
     import numpy as np
 
     boxes = frame.boxes
+    pixels = frame.numbers["image_width"].astype(np.float64) * frame.numbers["image_height"]
+    areas = boxes.xywh[2].astype(np.float64) * boxes.xywh[3]
     with np.errstate(over="ignore"):
-        pixels = frame.numbers["image_width"].astype(np.float64) * frame.numbers["image_height"]
-        shares = (boxes.xywh[2].astype(np.float64) * boxes.xywh[3] / np.repeat(pixels, boxes.counts)).astype(np.float32)
-    return {
-        "area_min": _floats(_reduced(np.fmin, shares, boxes.offsets, np.nan)),
-        "area_max": _floats(_reduced(np.fmax, shares, boxes.offsets, np.nan)),
-    }
+        return {
+            "area_min": _floats(_reduced(np.fmin, areas, boxes.offsets, np.nan) / pixels),
+            "area_max": _floats(_reduced(np.fmax, areas, boxes.offsets, np.nan) / pixels),
+        }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detmon.formats.ambiguity import SCORE_SLACK
 from detmon.formats.chunk import RAW_KEPT, Seen
@@ -195,7 +195,7 @@ def _too_many(frame: Frame) -> None:
 
 def repair(frame: Frame, now: datetime) -> list[Seen]:
     """Put right what may be put right in stored records, and say what was found."""
-    return [found for found in (*_repair_boxes(frame), *_repair_numbers(frame), *_notice(frame, now)) if found.n]
+    return [found for found in (*_repair_numbers(frame), *_repair_boxes(frame), *_notice(frame, now)) if found.n]
 
 
 def _repair_boxes(frame: Frame) -> list[Seen]:
@@ -209,35 +209,56 @@ def _repair_boxes(frame: Frame) -> list[Seen]:
     )
     if not len(boxes):
         return []
-    x, y, w, h = boxes.xywh
-    placeholder = boxes.boxed & (((x == 0) & (y == 0) & (w == 0) & (h == 0)) | (boxes.xywh == -1).all(axis=0))
+    found = [missing]
+    _, _, w, h = boxes.xywh
+    if not (w.min() > 0 and h.min() > 0):  # nor where there is a NaN
+        found += _without_empty(frame)
+    if not (boxes.confidence.min() >= 0 and boxes.confidence.max() <= 1):
+        boxes.confidence = np.clip(boxes.confidence, 0, 1)
+    found.append(_outside(frame))
+    return found
+
+
+def _without_empty(frame: Frame) -> list[Seen]:
+    """Boxes that are none become null."""
+    import numpy as np
+
+    boxes = frame.boxes
+    _, _, w, h = boxes.xywh
+    placeholder = boxes.boxed & ((boxes.xywh == 0).all(axis=0) | (boxes.xywh == -1).all(axis=0))
     with np.errstate(invalid="ignore"):
         empty = boxes.boxed & ~placeholder & ~((w > 0) & (h > 0))
-    found = [
-        missing,
+    boxes.boxed = boxes.boxed & ~placeholder & ~empty
+    boxes.xywh = np.where(boxes.boxed, boxes.xywh, np.nan)
+    return [
         Seen("box_placeholder", "{n} boxes are 0,0,0,0 or -1: stored without box", int(placeholder.sum())),
         Seen("box_empty", "{n} boxes without area: stored without box", int(empty.sum())),
     ]
-    if found[1].n or found[2].n:
-        boxes.boxed = boxes.boxed & ~placeholder & ~empty
-        boxes.xywh = np.where(boxes.boxed, boxes.xywh, np.nan)
-    boxes.confidence = np.clip(boxes.confidence, 0, 1)
-    found.append(_outside(frame))
-    return found
 
 
 def _outside(frame: Frame) -> Seen:
     import numpy as np
 
-    boxes = frame.boxes
-    x, y, w, h = boxes.xywh
-    counts = boxes.counts
-    width, height = (np.repeat(frame.numbers[name], counts) for name in ("image_width", "image_height"))
+    x, y, w, h = frame.boxes.xywh
+    width, height = (_box_size(frame, name) for name in ("image_width", "image_height"))
+    by = np.fmax(-x.min(), -y.min())
+    over = [np.fmax.reduce(x + w - width), np.fmax.reduce(y + h - height)]
+    text = "{n} boxes leave the image by up to {worst} px"
+    if np.isfinite(by) and not np.fmax.reduce([by, *over]) > 1:
+        return Seen("box_outside", text, 0)
     with np.errstate(invalid="ignore"):
-        by = np.maximum(np.maximum(-x, -y), np.maximum(x + w - width, y + h - height))
+        by = np.fmax(np.fmax(-x, -y), np.fmax(x + w - width, y + h - height))
         out = by > 1
     worst = float(by[out].max()) if out.any() else 0.0
-    return Seen("box_outside", "{n} boxes leave the image by up to {worst} px", int(out.sum()), worst)
+    return Seen("box_outside", text, int(out.sum()), worst)
+
+
+def _box_size(frame: Frame, name: str) -> Any:
+    """The size of each box's image; one number when all images have the same."""
+    import numpy as np
+
+    sizes = frame.numbers[name].astype(np.float32)
+    return sizes[0] if (sizes == sizes[0]).all() else np.repeat(sizes, frame.boxes.counts)
 
 
 def _repair_numbers(frame: Frame) -> list[Seen]:
@@ -252,6 +273,8 @@ def _repair_numbers(frame: Frame) -> list[Seen]:
         for name in ("image_width", "image_height"):
             numbers[name] = np.where(bad_sizes, np.nan, numbers[name])
         found.append(Seen("bad_size", "{n} image sizes are 0 or less: left out", int(bad_sizes.sum())))
+        floor = numbers["confidence_floor"]
+        numbers["confidence_floor"] = np.where(np.abs(floor) < LARGEST, floor, np.nan)
         latency = numbers["latency_ms"]
         bad = ~np.isnan(latency) & ~((latency >= 0) & (latency < LARGEST))
         numbers["latency_ms"] = np.where(bad, np.nan, latency)

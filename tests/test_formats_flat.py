@@ -1,0 +1,373 @@
+"""Logs of other shapes: flat CSV and Parquet, COCO, MOT; maps, lists of images, what is refused by name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from logs import FIRST, NOW, Take, lines
+
+from detmon import formats
+from detmon.errors import InputRefused, OperationError, UsageError
+from detmon.formats import Options, Source
+
+DOCUMENTED = b"""image_id,timestamp,label,confidence,x1,y1,x2,y2
+000123.jpg,2026-11-20T08:00:00Z,car,0.91,10,20,110,80
+000124.jpg,2026-11-20T08:00:01Z,,,,,,
+"""
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+def table(*rows: list[Any]) -> bytes:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+HEADER = ["image_id", "timestamp", "label", "confidence", "x1", "y1", "x2", "y2"]
+ROW = ["a.jpg", "2026-11-20T08:00:00Z", "car", 0.9, 10, 20, 110, 80]
+
+
+def test_the_documented_csv(take: Take) -> None:
+    taken = take(DOCUMENTED, "log.csv", model="veh@3")
+    assert (taken.reading.format, taken.reading.denominator) == ("flat", "unknown")
+    assert taken.reading.mapping["bbox"] == "x1,y1,x2,y2"
+    first, second = taken.rows
+    (box,) = first["detections"]
+    assert (box["x"], box["y"], box["w"], box["h"], box["label"]) == (10, 20, 100, 60, "car")
+    assert (second["image_id"], second["n_detections"]) == ("000124.jpg", 0)
+    assert take(DOCUMENTED, "log.csv", model="veh@3", complete=True).reading.denominator == "known"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("mark", [b",", b"\t"])
+def test_tabs_and_line_ends(take: Take, end: bytes, mark: bytes) -> None:
+    content = DOCUMENTED.replace(b",", mark).replace(b"\n", end)
+    assert take(content, "log.tsv" if mark == b"\t" else "log.csv", model="m").table.num_rows == 2
+
+
+def test_flat_parquet_equals_csv(take: Take, tmp_path: Path) -> None:
+    rows = [["b", "2026-11-20T08:00:01Z", "van", 0.5, 1, 2, 9, 9], ["a", *ROW[1:]], ["b", "2026-11-20T08:00:01Z",
+             "car", 0.25, 5, 5, 50, 50]]  # fmt: skip
+    text = take(table(HEADER, *rows), "log.csv", model="m")
+    columns = {name: [row[k] for row in rows] for k, name in enumerate(HEADER)}
+    columns["timestamp"] = [datetime.fromisoformat(one) for one in columns["timestamp"]]
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    parquet = take(tmp_path / "log.parquet", model="m")
+    assert [row["image_id"] for row in text.rows] == ["b", "a"]
+    assert [box["label"] for box in text.rows[0]["detections"]] == ["van", "car"]
+    assert parquet.table.drop_columns(["line"]).equals(text.table.drop_columns(["line"]))
+
+
+def test_rows_with_a_prediction_id_belong_together(take: Take) -> None:
+    log = table(
+        ["prediction_id", "camera", *HEADER],
+        ["p1", "cam1", *ROW],
+        ["p2", "cam1", *ROW],
+        ["p1", "", "a.jpg", "2026-11-20T08:00:00Z", "van", 0.4, 1, 1, 5, 5],
+        ["p2", "cam2", *ROW[:2], "van", 0.4, 1, 1, 5, 5],
+    )
+    taken = take(log, "log.csv", model="m")
+    assert [(row["prediction_id"], row["n_detections"], row["source"]) for row in taken.rows] == [
+        ("p1", 2, "cam1"),
+        ("p2", 2, "cam1"),
+    ]
+    assert taken.warnings["group_disagrees"].count == 1
+    assert "group_disagrees" not in take(table(["prediction_id", *HEADER], ["p1", *ROW]), "log.csv", model="m").codes
+
+
+def test_field_count_and_text_for_numbers(take: Take) -> None:
+    good = [[f"{k}.jpg", *ROW[1:]] for k in range(10)]
+    log = table(HEADER, *good, ["x.jpg", *ROW[1:], "more"], ["y.jpg", *ROW[1:3], "high", *ROW[4:]], ["z.jpg", *ROW[1:]])
+    taken = take(log, "log.csv", model="m")
+    assert [(reject.line, reject.code, reject.reason) for reject in taken.rejects] == [
+        (12, "field_count", "9 fields, the header has 8"),
+        (13, "wrong_type", "`confidence` is text: 'high'"),
+    ]
+    assert taken.rejects[0].raw == "x.jpg,2026-11-20T08:00:00Z,car,0.9,10,20,110,80,more"
+    assert len(taken.rows) == 11
+    assert take(table(HEADER, *good), "log.csv", model="m").rejects == []
+
+
+def test_lines_of_cells_with_line_breaks(take: Take) -> None:
+    log = table([*HEADER, "note"], ["a.jpg", *ROW[1:], "one\ntwo"], ["b.jpg", *ROW[1:3], 7.5, *ROW[4:], ""],
+                *([f"{k}.jpg", *ROW[1:], ""] for k in range(200)))  # fmt: skip
+    (reject,) = take(log, "log.csv", model="m").rejects
+    assert (reject.line, reject.code) == (4, "score_range")
+
+
+def test_a_box_in_one_cell(take: Take) -> None:
+    log = table(["image_id", "ts", "class", "score", "bbox"], ["a", ROW[1], "car", 0.9, "[105,48,227,177]"])
+    (row,) = take(log, "log.csv", model="m").rows
+    assert [row["detections"][0][side] for side in "xywh"] == [105, 48, 227, 177]
+    rows = [["a", ROW[1], "car", 0.9, "[1,2]"], *([str(k), ROW[1], "car", 0.9, "[1,2,30,40]"] for k in range(3))]
+    (reject,) = take(table(["image_id", "ts", "class", "score", "bbox"], *rows), "log.csv", model="m").rejects
+    assert reject.code == "bad_box"
+
+
+REFUSED = [
+    ("two_columns", [["image_id", "file_name", *HEADER[1:]], ["a", "b", *ROW[1:]]], [HEADER, ROW]),
+    ("box_corner_or_centre", [[*HEADER[:4], "x", "y", "w", "h"], ROW], [[*HEADER[:4], "cx", "cy", "w", "h"], ROW]),
+    ("no_header", [ROW[3:8], ROW[3:8]], [HEADER, ROW]),
+    ("no_scores", [[*HEADER[:3], *HEADER[4:]], [*ROW[:3], *ROW[4:]]], [HEADER, ROW]),
+    ("counts_only", [["date", "image_id", "detection_count"], ["2026-01-01", "a", 3]], [HEADER, ROW]),
+    ("box_format", [HEADER, *([str(k), *ROW[1:4], 300, 200, 60, 30] for k in range(20))], [HEADER, ROW]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "bad", "good"), REFUSED)
+def test_what_a_table_is_refused_for(take: Take, code: str, bad: list[Any], good: list[Any]) -> None:
+    with pytest.raises(InputRefused) as refused:
+        take(table(*bad), "log.csv", model="m")
+    assert refused.value.code == code
+    take(table(*good), "log.csv", model="m")
+
+
+def test_the_option_that_cures_a_table(take: Take) -> None:
+    corners = table([*HEADER[:4], "x", "y", "w", "h"], ROW)
+    (row,) = take(corners, "log.csv", model="m", box_format="cxcywh").rows
+    assert [row["detections"][0][side] for side in "xywh"] == [-45, -20, 110, 80]
+    (row,) = take(corners, "log.csv", model="m", map={"bbox": "x,y,w,h"}).rows
+    assert [row["detections"][0][side] for side in "xywh"] == [10, 20, 110, 80]
+
+
+def test_a_map_of_numbered_columns(take: Take) -> None:
+    log = table([0, 10, 20, 110, 80, 0.9], [1, 11, 20, 111, 80, 0.8], [1, 5, 5, 50, 50, 0.7])
+    taken = take(
+        log, "0001.txt", log_format="flat", model="m", label="Car", box_format="xyxy", start=START, fps=10.0,
+        map={"image_id": "#1", "bbox": "#2,#3,#4,#5", "confidence": "#6"},
+    )  # fmt: skip
+    assert [(row["image_id"], row["n_detections"]) for row in taken.rows] == [("0", 1), ("1", 2)]
+    assert taken.rows[1]["ts"] - taken.rows[0]["ts"] == timedelta(milliseconds=100)
+    with pytest.raises(UsageError, match="no column '#9'"):
+        take(log, "0001.txt", map={"image_id": "#9"})
+
+
+def test_two_names_and_gaps(take: Take) -> None:
+    head = ["class_id", *HEADER]
+    log = table(head, [0, "1", *ROW[1:]], [0, "2", *ROW[1:2], "van", *ROW[3:]], [1, "3", *ROW[1:]])
+    taken = take(log, "log.csv", model="m")
+    assert "id 0 is both car and van" in taken.warnings["two_names"].message
+    assert "gaps_in_ids" not in taken.codes
+    holes = table(head, [0, "1", *ROW[1:]], [0, "3", *ROW[1:]], [1, "200", *ROW[1:2], "van", *ROW[3:]])
+    taken = take(holes, "log.csv", model="m")
+    assert taken.warnings["gaps_in_ids"].count == 197
+    assert "two_names" not in taken.codes
+
+
+# --- COCO --------------------------------------------------------------------------------------------------------
+
+RESULTS = [
+    {"image_id": 7, "category_id": 3, "bbox": [12.5, 40, 100, 60], "score": 0.88},
+    {"image_id": 9, "category_id": 1, "bbox": [1, 4, 10, 6], "score": 0.5},
+    {"image_id": 7, "category_id": 1, "bbox": [1, 4, 10, 6], "score": 0.25},
+]
+IMAGES = {
+    "images": [
+        {"id": 7, "file_name": "a.jpg", "width": 640, "height": 480},
+        {"id": 8, "file_name": "b.jpg", "width": 640, "height": 480},
+        {"id": 9, "file_name": "c.jpg", "width": 640, "height": 480},
+    ],
+    "categories": [{"id": 1, "name": "person"}, {"id": 3, "name": "car"}],
+}
+
+
+def test_coco_results_with_their_images(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "images.json").write_text(json.dumps(IMAGES))
+    given = {"model": "m", "start": START, "fps": 1.0, "images": tmp_path / "images.json"}
+    taken = take(json.dumps(RESULTS).encode(), "res.json", categories=tmp_path / "images.json", **given)
+    assert (taken.reading.format, taken.reading.denominator) == ("coco-results", "inferred")
+    found = {row["image_id"]: row for row in taken.rows}
+    assert {name: row["n_detections"] for name, row in found.items()} == {"a.jpg": 2, "b.jpg": 0, "c.jpg": 1}
+    assert [box["label"] for box in found["a.jpg"]["detections"]] == ["car", "person"]
+    assert found["b.jpg"]["image_width"] == 640
+    taken = take(json.dumps(RESULTS).encode(), "res.json", **given)
+    assert "label_is_number" in taken.codes
+
+
+def test_ids_that_are_not_listed(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("7.jpg\n8.jpg\n9.jpg\n")
+    given = {"model": "m", "start": START, "images": tmp_path / "list.txt"}
+    with pytest.raises(InputRefused) as refused:
+        take(json.dumps(RESULTS).encode(), "res.json", **given)
+    assert (refused.value.code, refused.value.hint) == ("ids_do_not_match", "--image-id stem")
+    assert len(take(json.dumps(RESULTS).encode(), "res.json", image_id="stem", **given).rows) == 3
+    (tmp_path / "list.txt").write_text("7\n")
+    (reject,) = take(json.dumps(RESULTS).encode(), "res.json", **given).rejects
+    assert (reject.code, reject.line) == ("image_not_listed", 2)
+
+
+def test_class_ids_off_by_one(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("person\nbicycle\ncar\n")
+    given = {"model": "m", "start": START, "categories": tmp_path / "names.txt"}
+    with pytest.raises(InputRefused) as refused:
+        take(json.dumps(RESULTS).encode(), "res.json", **given)
+    assert (refused.value.code, refused.value.hint) == ("category_base", "--category-offset -1")
+    taken = take(json.dumps(RESULTS).encode(), "res.json", category_offset=-1, **given)
+    assert [box["label"] for box in taken.rows[0]["detections"]] == ["car", "person"]
+
+
+YAML = [
+    "names:\n  0: person\n  1: car\n",
+    "names: [person, car]\n",
+    "path: x\nnames:\n- person\n- car\nnc: 2\n",
+]
+
+
+@pytest.mark.parametrize("text", YAML)
+def test_names_of_a_yolo_data_file(tmp_path: Path, text: str) -> None:
+    from detmon.formats.names import read_names
+
+    (tmp_path / "data.yaml").write_text(text)
+    assert read_names(tmp_path / "data.yaml").by_id == {0: "person", 1: "car"}
+
+
+def test_a_coco_dataset(take: Take) -> None:
+    boxes = [{"id": k, **box, "image_id": 7 if k else 9} for k, box in enumerate(RESULTS)]
+    log = json.dumps({**IMAGES, "annotations": boxes}).encode()
+    taken = take(log, "coco.json", model="m", start=START, fps=1.0)
+    assert (taken.reading.format, taken.reading.denominator) == ("coco", "known")
+    assert [(row["image_id"], row["n_detections"]) for row in taken.rows] == [("a.jpg", 2), ("b.jpg", 0), ("c.jpg", 1)]
+    for box in boxes:
+        del box["score"]
+    with pytest.raises(InputRefused) as refused:
+        take(json.dumps({**IMAGES, "annotations": boxes}).encode(), "coco.json")
+    assert refused.value.code == "ground_truth"
+
+
+def test_an_array_of_records_and_one_cut_off(take: Take) -> None:
+    whole = json.dumps([{**FIRST, "image_id": str(k)} for k in range(30)]).encode()
+    taken = take(whole, "log.json")
+    assert (taken.reading.format, len(taken.rows), taken.rows[29]["line"]) == ("detmon", 30, 30)
+    with pytest.raises(OperationError) as failed:
+        take(whole[:-30], "log.json")
+    assert failed.value.code == "unreadable"
+
+
+# --- MOT ---------------------------------------------------------------------------------------------------------
+
+MOT = b"1,-1,10,20,100,60,0.91,-1,-1,-1\n3,7,10,20,100,60,-1,-1,-1,-1\n3,8,200,20,100,60,0.5,-1,-1,-1\n"
+
+
+def test_mot_with_and_without_its_sequence(take: Take, tmp_path: Path) -> None:
+    taken = take(MOT, "det.txt", model="m", label="person", start=START, fps=25.0, source="S")
+    assert (taken.reading.format, taken.reading.denominator) == ("mot", "unknown")
+    assert [(row["image_id"], row["n_detections"]) for row in taken.rows] == [("S/000001", 1), ("S/000003", 2)]
+    assert [box["track_id"] for box in taken.rows[1]["detections"]] == ["7", "8"]
+    assert taken.warnings["confidence_missing"].count == 1
+    (tmp_path / "seqinfo.ini").write_text("[Sequence]\nname=S\nframeRate=25\nseqLength=4\nimWidth=640\nimHeight=480\n")
+    taken = take(MOT, "det.txt", model="m", label="person", start=START)
+    assert taken.reading.denominator == "inferred"
+    rows = sorted(taken.rows, key=lambda row: row["image_id"])
+    assert [(row["image_id"], row["n_detections"]) for row in rows] == [
+        ("S/000001", 1), ("S/000002", 0), ("S/000003", 2), ("S/000004", 0)]  # fmt: skip
+    assert [(row["ts"] - rows[0]["ts"]).total_seconds() for row in rows] == [0.0, 0.04, 0.08, 0.12]
+    assert {row["image_width"] for row in rows} == {640}
+
+
+# --- by name -----------------------------------------------------------------------------------------------------
+
+NOT_YET = {
+    "roboflow": b'{"predictions": [{"x": 1, "y": 1, "width": 1, "height": 1, "confidence": 1, "class": "a"}]}\n',
+    "torchvision": b'{"boxes": [], "labels": [], "scores": []}\n',
+    "ultralytics-json": b'{"path": "a.jpg", "results": []}\n',
+    "open-inference": b'{"model_name": "m", "outputs": []}\n',
+    "frigate": b'{"type": "end", "after": {"camera": "front"}}\n',
+    "supervision-csv": b"x_min,y_min,x_max,y_max,class_id,confidence,tracker_id\n1,2,3,4,0,0.5,\n",
+    "supervision-json": b'[{"x_min": 1, "y_min": 1, "x_max": 2, "y_max": 2, "class_id": 0}]',
+}
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_formats_of_later_are_refused_by_name(take: Take, name: str) -> None:
+    with pytest.raises(InputRefused, match=f"{name} is not supported yet") as refused:
+        take(NOT_YET[name], "log.csv" if "csv" in name else "log.json")
+    assert refused.value.exit_code == 2
+
+
+def test_bare_results(take: Take) -> None:
+    with pytest.raises(InputRefused) as refused:
+        take(b'[{"name": "car", "class": 2, "confidence": 0.9, "box": {"x1": 1}}]', "log.json")
+    assert refused.value.code == "bare_results"
+
+
+def test_nested_json_by_the_map(take: Take) -> None:
+    log = lines({"frame": 0, "detections": [{"x": 1061, "y": 316, "w": 51, "h": 33, "prob": 29, "name": "car"}]})
+    mapping = {"image_id": "frame", "detections.bbox": "x,y,w,h", "detections.confidence": "prob",
+               "detections.label": "name"}  # fmt: skip
+    (row,) = take(log, model="m", start=START, fps=30.0, score_scale="percent", map=mapping).rows
+    assert (row["image_id"], row["confidence_sum"], row["detections"][0]["w"]) == ("0", 0.29, 51)
+
+
+class Lines:
+    """A reader of somebody else: `IMAGE LABEL SCORE` a line."""
+
+    def sniff(self, head: bytes, path: str) -> str | None:
+        return "it says so" if head.startswith(b"#mine") else None
+
+    def read(self, source: Any, options: Any) -> Any:
+        rows = [line.split() for line in source.whole().decode().splitlines()[1:]]
+        boxes = [[{"label": label, "confidence": float(score)}] for _, label, score in rows]
+        yield pa.RecordBatch.from_pydict({"image_id": [row[0] for row in rows], "detections": boxes})
+
+
+def test_a_reader_of_a_plugin(tmp_path: Path) -> None:
+    path = tmp_path / "log.mine"
+    path.write_bytes(b"#mine\na.jpg car 0.5\nb.jpg van 0.25\n")
+    options = Options(model="m", start=START)
+    reading = formats.open_source(Source("log.mine", path), options, now=NOW, readers={"mine": Lines()})
+    (part,) = reading.parts()
+    assert (reading.format, reading.because) == ("mine", "it says so")
+    assert part.table["confidence_sum"].to_pylist() == [0.5, 0.25]
+    assert part.table["line"].to_pylist() == [1, 2]
+
+
+# --- the originals of the real logs ------------------------------------------------------------------------------
+
+
+def boxes_of(rows: list[dict[str, Any]]) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        row["image_id"]: sorted(
+            (box["label"], round(box["confidence"], 5), *(round(float(box[side]), 2) for side in "xywh"))
+            for box in row["detections"]
+            if box["w"] is not None
+        )
+        for row in rows
+    }
+
+
+SEQUENCES = [("TUD-Campus", 25, 71), ("TUD-Stadtmitte", 25, 179), ("KITTI-17", 10, 145)]
+
+
+@pytest.mark.parametrize(("name", "fps", "frames"), SEQUENCES)
+def test_mot15_equals_its_parquet(take: Take, data: Path, name: str, fps: int, frames: int) -> None:
+    parquet = take(data / "mot15" / f"{name}_log.parquet")
+    label = parquet.rows[0]["detections"][0]["label"]
+    start = parquet.rows[0]["ts"]
+    taken = take(
+        data / "mot15" / "original" / name / "det.txt",
+        label=label, start=start, fps=fps, frames=(1, frames), source=name, model="sort-fasterrcnn",
+    )  # fmt: skip
+    assert boxes_of(taken.rows) == boxes_of(parquet.rows)
+    assert {r["image_id"]: r["ts"] for r in taken.rows} == {r["image_id"]: r["ts"] for r in parquet.rows}
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_cameratrap_equals_its_parquet(take: Take, data: Path, version: str) -> None:
+    original = data / "cameratrap" / "original"
+    taken = take(
+        original / f"predictions_{version}_subset.json",
+        model=f"trap-{version}", images=original / "images_subset.csv", image_id="stem", tz="UTC",
+        categories=original / "aicensus.yaml",
+    )  # fmt: skip
+    parquet = take(data / "cameratrap" / f"model_{version}_log.parquet")
+    assert boxes_of(taken.rows) == boxes_of(parquet.rows)
+    assert {r["image_id"]: r["ts"] for r in taken.rows} == {r["image_id"]: r["ts"] for r in parquet.rows}
