@@ -107,8 +107,9 @@ def _read(file: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
     check_keys(data, file)
-    if isinstance(data.get("db"), str):
-        data["db"] = str(file.parent / Path(data["db"]).expanduser())
+    for holder, key in ((data, "db"), (_email(data), "ca_file")):
+        if isinstance(holder.get(key), str):
+            holder[key] = str(file.parent / Path(holder[key]).expanduser())
     if isinstance(data.get("ingest"), dict):
         data["ingest"] = _anchored(data["ingest"], file.parent.absolute())
     return data
@@ -126,6 +127,12 @@ def _anchored(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         }
         result[place] = {**table, **files}
     return result
+
+
+def _email(data: dict[str, Any]) -> dict[str, Any]:
+    notify = data.get("notify")
+    email = notify.get("email") if isinstance(notify, dict) else None
+    return email if isinstance(email, dict) else {}
 
 
 def _known(key: str, value: Any, known: tuple[str, ...]) -> bool:

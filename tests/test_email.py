@@ -230,6 +230,20 @@ def test_implicit_tls(
     assert len(mailbox.mails) == 1
 
 
+def test_ca_file_is_relative_to_the_configuration(
+    detmon: Shell, mailbox: Mailbox, configure: Configure, trust: tuple[Path, ssl.SSLContext]
+) -> None:
+    with smtp_server(mailbox, ssl_context=trust[1]) as port:
+        configure(port, tls="implicit", ca_file="ca.pem")
+        settings = detmon.folder / "settings"
+        settings.mkdir()
+        (detmon.folder / "detmon.toml").rename(settings / "detmon.toml")
+        (settings / "ca.pem").write_bytes(trust[0].read_bytes())
+        queue(detmon.folder, notice("email:team@example.com"))
+        detmon("--config", settings / "detmon.toml", "--now", NOON, "notify", "send")
+    assert len(mailbox.mails) == 1
+
+
 def test_the_server_from_the_environment(detmon: Shell, mailbox: Mailbox) -> None:
     with smtp_server(mailbox) as port:
         environment = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port, "SMTP_TLS": "none", "SMTP_FROM": "d@example.com"}

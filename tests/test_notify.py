@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
+from contextlib import suppress
 
 import pytest
 from conftest import Shell
@@ -86,3 +88,41 @@ def test_six_processes_send_one_message(detmon: Shell) -> None:
     ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
     assert [code for _, _, code in ended] == [0] * 6
     assert len(lines(file)) == 1
+
+
+def kills(detmon: Shell, rounds: int, seed: int) -> None:
+    """Kill `notify send` at random moments; in the end everything was told, in order, and repeats say so."""
+    file = detmon.folder / "told.jsonl"
+    names = [f"A{number}" for number in range(rounds)]
+    chance = random.Random(seed)
+    for name in names:
+        queue(detmon.folder, notice(f"file:{file}", item(alert=name)))
+        process = subprocess.Popen(detmon.command("--now", NOON, "notify", "send"), cwd=detmon.folder, env=os.environ)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0.1, 0.8))
+        process.kill()
+        process.wait()
+    detmon("--now", later(NOON, minutes=1), "notify", "send")
+    told = [(line["alert"]["name"], line["maybe_repeat"]) for line in lines(file) if line["kind"] == "firing"]
+    first = list(dict.fromkeys(name for name, _ in told))
+    assert first == names
+    repeats = [repeat for number, (name, repeat) in enumerate(told) if name in [seen for seen, _ in told[:number]]]
+    assert all(repeats)
+    assert {row["status"] for row in detmon("notify", "list", "--json").json} == {"sent"}
+
+
+def test_killed_at_random_moments(detmon: Shell) -> None:
+    kills(detmon, rounds=4, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_many_random_moments(detmon: Shell, seed: int) -> None:
+    kills(detmon, rounds=10, seed=seed)
+
+
+def test_many_targets_are_served_side_by_side(detmon: Shell) -> None:
+    files = [detmon.folder / f"told-{number}.jsonl" for number in range(20)]
+    queue(detmon.folder, *(notice(f"file:{file}") for file in files))
+    assert detmon("--now", NOON, "notify", "send", "--json").json["sent"] == 20
+    assert [len(lines(file)) for file in files] == [1] * 20
