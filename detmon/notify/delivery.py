@@ -6,16 +6,17 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from detmon import failpoints, notices
 from detmon.config import Config
-from detmon.errors import DetmonError, StoreLocked
+from detmon.errors import DetmonError, OperationError, StoreLocked
 from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
 from detmon.notify import merge, messages, outbox, owner, settings
 from detmon.notify.channels import Channel, Channels
@@ -33,7 +34,8 @@ LEASE_LEFT = 30.0
 """Seconds of lease that must be left to begin a send."""
 STOP_WAIT = 10.0
 LONGEST_PAUSE = 3600.0
-CLAIM_TRIES = 5
+TRANSACTION_TRIES = 5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class _Served:
     target: str
     channel: Channel
     claimed: list[Claimed]
+
+
+@dataclass
+class _Tally:
+    """What the run has done; `passed` are the targets that it does not try again."""
+
+    sent: int = 0
+    merged: int = 0
+    problems: list[str] = field(default_factory=list)
+    passed: set[str] = field(default_factory=set)
 
 
 class Run:
@@ -60,13 +72,10 @@ class Run:
         self._lease = timedelta(seconds=max(180.0, 2 * store.lock_timeout + 60))
         self._stop = threading.Event()
         self._stopped_at = float("inf")
-        self._passed: set[str] = set()  # targets that are not tried again in this run
         self._first_send: dict[str, float] = {}
         self._footers: dict[str, tuple[str, ...]] = {}
-        self._problems: list[str] = []
         self._left: tuple[Glance, list[Outage]] | None = None
-        self._sent = 0
-        self._merged = 0
+        self._tally = _Tally()
 
     def deliver(self, due: Sequence[str]) -> Delivery:
         """The whole run, which will serve the targets `due` and others; see `detmon.notify.deliver`."""
@@ -91,24 +100,30 @@ class Run:
             self._serve(served)
 
     def _claim(self) -> list[_Served]:
+        served = self._committed(self._take_or_look)
+        if served:
+            failpoints.reach("notify.after_claim")
+        return served
+
+    def _committed(self, work: Callable[[Connection], T]) -> T:
+        """`work` in a transaction of its own, again when another connection of this process was faster."""
         import duckdb
 
         with self._store.writing() as con:
-            for _ in range(CLAIM_TRIES):
-                merged, problems = self._merged, list(self._problems)
+            for _ in range(TRANSACTION_TRIES):
+                before = deepcopy(self._tally)
                 try:
                     with transaction(con):
-                        served = self._take(con)
-                        if served:
-                            failpoints.reach("notify.in_claim")
-                        self._left = None if served else self._look(con)
-                    break
-                except duckdb.TransactionException:  # another connection of this process was faster
-                    self._merged, self._problems = merged, problems
-            else:
-                return []
+                        return work(con)
+                except (duckdb.TransactionException, duckdb.ConstraintException):
+                    self._tally = before
+        raise OperationError(f"other deliveries got in the way {TRANSACTION_TRIES} times", "run it again")
+
+    def _take_or_look(self, con: Connection) -> list[_Served]:
+        served = self._take(con)
         if served:
-            failpoints.reach("notify.after_claim")
+            failpoints.reach("notify.in_claim")
+        self._left = None if served else self._look(con)
         return served
 
     def _take(self, con: Connection) -> list[_Served]:
@@ -118,7 +133,7 @@ class Run:
         self._tell_fallback(con, now)
         served = []
         for target in outbox.candidates(con, now):
-            channel = None if target in self._passed else self._open(target)
+            channel = None if target in self._tally.passed else self._open(target)
             if isinstance(channel, Channel):
                 self._tidy(con, target, channel, now)
                 rows = outbox.waiting(con, target)
@@ -139,10 +154,10 @@ class Run:
         merges = merge.backlog(
             outbox.waiting(con, target), stateful=can.stateful, deliver_closed=self._settings.deliver_closed
         )
-        self._merged += outbox.merge(con, merges, now)
+        self._tally.merged += outbox.merge(con, merges, now)
 
     def _cannot(self, con: Connection, target: str, reason: str, now: datetime) -> None:
-        self._passed.add(target)
+        self._tally.passed.add(target)
         outbox.cannot_send(con, target, reason)
         outbox.failing(con, target, reason, now)
         self._problem(f"{target}: {reason}")
@@ -238,29 +253,31 @@ class Run:
         if any(one.outcome is not None for one in done):
             failpoints.reach("notify.after_send")
         try:
-            with self._store.writing() as con, transaction(con):
-                for one in done:
-                    self._record_one(con, one)
+            self._committed(lambda con: self._write_down(con, done))
         except StoreLocked as locked:
             hint = "what was sent could not be written down: the next run may repeat it"
             raise StoreLocked(locked.message, hint, locked.pid) from None
         if any(one.outcome is not None for one in done):
             failpoints.reach("notify.after_ack")
 
+    def _write_down(self, con: Connection, done: list[Done]) -> None:
+        for one in done:
+            self._record_one(con, one)
+
     def _record_one(self, con: Connection, one: Done) -> None:
         row, outcome, now = one.claimed.row, one.outcome, self._time()
         target = row.notice.target
         if outcome is None:
-            self._passed.add(target)
+            self._tally.passed.add(target)
             outbox.release(con, one.claimed, self._claimant)
         elif isinstance(outcome, Sent):
             outbox.sent(con, row, outcome.receipt, now)
-            self._sent += 1
+            self._tally.sent += 1
         elif isinstance(outcome, Unready):
             outbox.release(con, one.claimed, self._claimant, outcome.reason)
             self._cannot(con, target, outcome.reason, now)
         elif isinstance(outcome, Retry):
-            self._passed.add(target)
+            self._tally.passed.add(target)
             after = None if outcome.after is None else min(max(outcome.after, 0.0), LONGEST_PAUSE)
             retried = outbox.requeue(con, one.claimed, self._claimant, outcome.reason, after, outcome.ambiguous, now)
             if retried:
@@ -289,7 +306,7 @@ class Run:
         return outbox.glance(con, self._time(), self._settings.overdue_after), outbox.outages(con)
 
     def _problem(self, text: str) -> None:
-        self._problems.append(self._redact(text))
+        self._tally.problems.append(self._redact(text))
 
     def _footer(self, target: str, outages: list[Outage]) -> tuple[str, ...]:
         return tuple(self._outage_line(outage) for outage in outages if outage.target != target)
@@ -305,10 +322,10 @@ class Run:
             self._problem(
                 f"{messages.counted(seen.overdue, 'notice')} overdue ({length})" + (f": {who}" if who else "")
             )
-        problems = tuple(dict.fromkeys((*self._problems, *outbox.dead_letters(seen))))
-        return Delivery(
-            self._sent, seen.queued, seen.dead, seen.sending, self._merged, problems, overdue=seen.overdue > 0
-        )
+        tally = self._tally
+        problems = tuple(dict.fromkeys((*tally.problems, *outbox.dead_letters(seen))))
+        late = seen.overdue > 0
+        return Delivery(tally.sent, seen.queued, seen.dead, seen.sending, tally.merged, problems, overdue=late)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
