@@ -50,7 +50,8 @@ class _Run:
     logs: list[Log] = field(default_factory=list)
     warnings: dict[int, list[Warned]] = field(default_factory=dict)
     errors: list[DetmonError] = field(default_factory=list)
-    last_write: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
+    last_write: float | None = None
 
     def take(self, source: Source, chosen: Settings) -> None:
         """Read one source into the batch, and write the batch whenever it is time to."""
@@ -70,7 +71,8 @@ class _Run:
 
     def write(self) -> None:
         """Write the batch, at least `GAP` seconds after the last one."""
-        time.sleep(max(0.0, self.last_write + GAP - time.monotonic()))
+        if self.last_write is not None:
+            time.sleep(max(0.0, self.last_write + GAP - time.monotonic()))
         while True:
             try:
                 self.batch.write(self.store, self.clock())
@@ -105,7 +107,8 @@ class _Run:
         return formats.open_source(source, options, now=self.clock())
 
     def _due(self, stream: BinaryIO) -> bool:
-        return time.monotonic() >= self.last_write + STREAM_SECONDS or not select.select([stream], [], [], 0)[0]
+        waited = time.monotonic() - (self.last_write or self.begun)
+        return waited >= STREAM_SECONDS or not select.select([stream], [], [], 0)[0]
 
     def _give_up(self, log: Log, status: str, error: DetmonError) -> None:
         log.status = status

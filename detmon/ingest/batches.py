@@ -170,7 +170,8 @@ class _Staged:
             con.register("staged", _numbered(self.table))
             self._take_out(con.execute(statement("repeated_rows")).fetchall())
             con.unregister("staged")
-            self.cells = rollups(con, self.table)
+            self.ordered = _ascending(self.table["ts"])
+            self.cells = rollups(con, self.table, ordered=self.ordered)
 
     def write(self, con: Connection, now: datetime) -> None:
         """Write it, in the caller's transaction."""
@@ -224,7 +225,7 @@ class _Staged:
         con.unregister("staged")
         if known:
             self._take_out(known)
-            self.cells = rollups(self.con, self.table) if self.table.num_rows else {}
+            self.cells = rollups(self.con, self.table, ordered=self.ordered) if self.table.num_rows else {}
 
     def _look_back(self, con: Connection) -> None:
         start, end = _span(self.table["ts"])
@@ -237,7 +238,7 @@ class _Staged:
 
     def _write_rows(self, con: Connection, first_batch: int) -> None:
         con.register("staged", self.table.drop_columns(["line", "denominator"]))
-        order = "" if _ascending(self.table["ts"]) else " ORDER BY ts"
+        order = "" if self.ordered else " ORDER BY ts"
         con.execute(statement("add_predictions") + order, {"first_batch": first_batch})
         con.unregister("staged")
         for table, cells in self.cells.items():

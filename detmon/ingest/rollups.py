@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from detmon.store import Connection, statement
-from detmon.store.rollups import ROLLUPS
+from detmon.store.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,33 +16,39 @@ HOUR = 3_600_000_000
 """An hour in microseconds."""
 
 
-def rollups(con: Connection, rows: pa.Table) -> dict[str, pa.Table]:
-    """The cells of each rollup table for `rows` (stored schema, with `denominator`; labels dictionary-encoded)."""
+def rollups(con: Connection, rows: pa.Table, *, ordered: bool) -> dict[str, pa.Table]:
+    """The cells of each rollup table for `rows` (stored schema, with `denominator`; labels dictionary-encoded).
+
+    Rows in order of time (`ordered`) are counted chunk by chunk, and an hour that two chunks share has partial cells of
+    both; otherwise the chunks' cells are merged.
+    """
     import pyarrow as pa
 
     con.register("rows", rows)
-    images = con.sql(statement("rollup_images")).to_arrow_table()
-    histograms = [con.sql(statement("rollup_counts")).to_arrow_table()]
+    images, counts = (con.sql(statement(name)).to_arrow_table() for name in ("rollup_images", "rollup_counts"))
     con.unregister("rows")
-    classes = []
-    for batch in rows.to_batches():
-        boxes = _Boxes(batch)
-        histograms += [boxes.confidences(), boxes.areas()]
-        classes.append(boxes.classes())
+    boxes = [_Boxes(batch) for batch in rows.to_batches()]
+    histograms = [table for chunk in boxes for table in (chunk.confidences(), chunk.areas())]
     cells = {
         "rollup_images": images,
-        "rollup_histograms": pa.concat_tables(histograms),
-        "rollup_classes": pa.concat_tables(classes),
+        "rollup_histograms": pa.concat_tables([_encoded(counts), *histograms]),
+        "rollup_classes": pa.concat_tables([chunk.classes() for chunk in boxes]),
     }
-    return {rollup.table: _merged(con, rollup.keys, rollup.measures, cells[rollup.table]) for rollup in ROLLUPS}
+    return cells if ordered else {rollup.table: _merged(con, rollup, cells[rollup.table]) for rollup in ROLLUPS}
 
 
-def _merged(con: Connection, keys: str, measures: str, cells: pa.Table) -> pa.Table:
+def _merged(con: Connection, rollup: Rollup, cells: pa.Table) -> pa.Table:
     con.register("cells", cells)
-    query = f"SELECT {keys}, denominator, {measures} FROM cells GROUP BY {keys}, denominator"  # noqa: S608
-    table = con.sql(query).to_arrow_table()
+    keys = f"{rollup.keys}, denominator"
+    table = con.sql(f"SELECT {keys}, {rollup.measures} FROM cells GROUP BY {keys}").to_arrow_table()  # noqa: S608
     con.unregister("cells")
     return table
+
+
+def _encoded(cells: pa.Table) -> pa.Table:
+    for place, name in ((cells.schema.get_field_index(name), name) for name in ("model_id", "kind")):
+        cells = cells.set_column(place, name, cells.column(place).dictionary_encode())
+    return cells
 
 
 class _Boxes:
@@ -64,24 +71,29 @@ class _Boxes:
         _, first, rows = np.unique(code, return_index=True, return_inverse=True)
         self.keys = {
             "hour": _hour_column(hours[first]),
-            "model_id": models.take(first).dictionary_decode(),
+            "model_id": models.take(first),
             "denominator": batch["denominator"].take(first),
         }
         self.rows = rows
         self.group = np.repeat(rows, self.counts)
 
     def confidences(self) -> pa.Table:
-        known = self.boxes.field("confidence").is_valid().to_numpy(zero_copy_only=False)
-        return self._histogram("confidence", self.group[known], (self._micro()[known] // 1000).clip(max=999))
+        confidence, group, bins = self.boxes.field("confidence"), self.group, self.micro // 1000
+        if confidence.null_count:
+            known = confidence.is_valid().to_numpy(zero_copy_only=False)
+            group, bins = group[known], bins[known]
+        return self._histogram("confidence", group, bins.clip(max=999))
 
     def areas(self) -> pa.Table:
         import numpy as np
 
         width, height = (self.boxes.field(name).cast("float64").to_numpy(zero_copy_only=False) for name in ("w", "h"))
         share = width * height / np.repeat(self.sides[0] * self.sides[1], self.counts)
-        known = np.isfinite(share)
-        bins = np.ceil(np.log(np.maximum(share[known], 1e-6)) / np.log(1.05)).astype(np.int64)
-        return self._histogram("area", self.group[known], bins)
+        known, group = np.isfinite(share), self.group
+        if not known.all():
+            share, group = share[known], group[known]
+        bins = np.ceil(np.log(np.maximum(share, 1e-6)) / np.log(1.05)).astype(np.int64)
+        return self._histogram("area", group, bins)
 
     def classes(self) -> pa.Table:
         import numpy as np
@@ -90,7 +102,7 @@ class _Boxes:
         labels = self.boxes.field("label")
         n_labels = max(1, len(labels.dictionary))
         codes = labels.indices.to_numpy().astype(np.int64)
-        micro = self._micro()
+        micro = self.micro
         square = micro * micro  # its sum would pass 2⁵³: added in two halves
         cells, detections, (s, high, low) = tally(
             self.group * n_labels + codes, micro, square >> _HALF, square & ((1 << _HALF) - 1)
@@ -102,7 +114,7 @@ class _Boxes:
         return pa.table(
             {
                 **self._key_columns(cells // n_labels),
-                "label": labels.dictionary.take(cells % n_labels),
+                "label": pa.DictionaryArray.from_arrays((cells % n_labels).astype(np.int32), labels.dictionary),
                 "detections": detections,
                 "images": images,
                 "s": s,
@@ -110,7 +122,8 @@ class _Boxes:
             }
         )
 
-    def _micro(self) -> np.ndarray[Any, Any]:
+    @cached_property
+    def micro(self) -> np.ndarray[Any, Any]:
         """Confidences in millionths; 0 where there is none."""
         import numpy as np
 
@@ -128,7 +141,7 @@ class _Boxes:
         return pa.table(
             {
                 **self._key_columns(cells // width),
-                "kind": pa.array([kind]).take(np.zeros(len(cells), np.int8)),
+                "kind": pa.DictionaryArray.from_arrays(np.zeros(len(cells), np.int32), [kind]),
                 "bin": pa.array(cells % width + low, pa.int32()),
                 "n": n,
             }
