@@ -160,3 +160,133 @@ def test_logits_are_refused_and_taken_with_the_option(take: Take, data: Path) ->
     taken = take(log, score_scale="logit")
     assert taken.table.num_rows == 786
     assert taken.rejects == []
+
+
+# --- Parquet in its many shapes ----------------------------------------------------------------------------------
+
+TIME = datetime(2026, 11, 20, 8)
+
+
+def parquet(path: Path, n: int = 1, **columns: pa.Array) -> Path:
+    """A canonical Parquet log of `n` records with some columns of other types."""
+    box = {"label": "car", "confidence": 0.91, "bbox": {"x": 10.0, "y": 20.0, "w": 100.0, "h": 60.0}}
+    made = {
+        "model_id": pa.array(["veh@3"] * n),
+        "timestamp": pa.array([TIME] * n, pa.timestamp("us", "UTC")),
+        "image_id": pa.array([f"{k}.jpg" for k in range(n)]),
+        "detections": pa.array([[box]] * n),
+        **columns,
+    }
+    pq.write_table(pa.table({name: column for name, column in made.items() if column is not None}), path)
+    return path
+
+
+TIMES = [
+    (pa.array([TIME], pa.timestamp("ns", "Europe/Madrid")), None),
+    (pa.array([TIME], pa.timestamp("ms")), "UTC"),
+    (pa.array(["2026-11-20T09:00:00+01:00"]), None),
+    (pa.array(["2026-11-20 09:00:00"]), "Europe/Madrid"),
+    (pa.array([1_795_161_600]), None),
+    (pa.array([1_795_161_600_000]), None),
+    (pa.array([1_795_161_600_000_000]), None),
+    (pa.array([1_795_161_600.0]), None),
+]
+
+
+@pytest.mark.parametrize(("column", "zone"), TIMES)
+def test_times_of_parquet(take: Take, tmp_path: Path, column: pa.Array, zone: str | None) -> None:
+    (row,) = take(parquet(tmp_path / "log.parquet", timestamp=column), tz=zone).rows
+    assert row["ts"] == TIME
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.string()])
+def test_naive_times_of_parquet_need_a_zone(take: Take, tmp_path: Path, kind: pa.DataType) -> None:
+    path = parquet(tmp_path / "log.parquet", timestamp=pa.array([TIME], pa.timestamp("us")).cast(kind))
+    with pytest.raises(InputRefused) as refused:
+        take(path)
+    assert (refused.value.code, refused.value.exit_code) == ("no_zone", 2)
+
+
+TAGS = [
+    pa.array([[("site", "north"), ("lane", "2")]], pa.map_(pa.string(), pa.string())),
+    pa.array([{"site": "north", "lane": "2", "none": None}]),
+    pa.array(['{"site": "north", "lane": "2"}']),
+]
+
+
+@pytest.mark.parametrize("column", TAGS)
+def test_tags_of_parquet(take: Take, tmp_path: Path, column: pa.Array) -> None:
+    taken = take(parquet(tmp_path / "log.parquet", tags=column))
+    assert dict(taken.rows[0]["tags"]) == {"site": "north", "lane": "2"}
+    assert taken.codes == []
+
+
+def test_tags_that_are_no_text(take: Take, tmp_path: Path) -> None:
+    taken = take(parquet(tmp_path / "log.parquet", tags=pa.array(['{"lane": 2, "way": [1]}'])))
+    assert taken.rows[0]["tags"] == [("lane", "2"), ("way", "[1]")]
+    assert taken.warnings["tag_type"].count == 2
+
+
+BOXES = [
+    pa.array([[{"label": "car", "confidence": 0.91, "bbox": [10, 20, 100, 60]}]]),
+    pa.array([[{"label": "car", "confidence": 0.91, "bbox": [10.0, 20.0, 100.0, 60.0]}]]).cast(
+        pa.large_list(pa.struct({"label": pa.dictionary(pa.int8(), pa.string()), "confidence": pa.float32(),
+                                 "bbox": pa.list_(pa.float32(), 4)}))
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", BOXES)
+def test_boxes_of_parquet(take: Take, tmp_path: Path, column: pa.Array) -> None:
+    expected = take(parquet(tmp_path / "log.parquet")).table
+    assert take(parquet(tmp_path / "log.parquet", detections=column)).table.equals(expected)
+
+
+WRONG = [
+    {"image_id": pa.array([1.5])},
+    {"detections": pa.array(["[]"])},
+    {"detections": pa.array([[{"label": "car", "confidence": "0.9", "bbox": [1, 2, 3, 4]}]])},
+    {"latency_ms": pa.array(["fast"])},
+    {"tags": pa.array([1])},
+    {"timestamp": pa.array([True])},
+]
+
+
+@pytest.mark.parametrize("columns", WRONG, ids=lambda columns: next(iter(columns)))
+def test_wrong_types_of_parquet(take: Take, tmp_path: Path, columns: dict[str, pa.Array]) -> None:
+    with pytest.raises(InputRefused, match=r"is text|is a number|is a list|is true or false") as refused:
+        take(parquet(tmp_path / "log.parquet", **columns))
+    assert refused.value.code == "mostly_bad"
+
+
+def test_parquet_without_a_required_column(take: Take, tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match="no `model_id`") as refused:
+        take(parquet(tmp_path / "log.parquet", model_id=None))
+    assert (refused.value.code, refused.value.hint) == ("mostly_bad", "--model NAME")
+    assert take(parquet(tmp_path / "log.parquet", model_id=None), model="m").rows[0]["model_id"] == "m"
+    with pytest.raises(InputRefused, match="its columns are model_id, timestamp, image_id"):
+        take(parquet(tmp_path / "log.parquet", detections=None))
+
+
+def test_parquet_cut_off(take: Take, tmp_path: Path) -> None:
+    content = write_parquet(tmp_path / "log.parquet", 5000).read_bytes()
+    for cut in (content[:-20], content[:2000] + content[3000:], content[:100]):
+        with pytest.raises(OperationError) as failed:
+            take(cut, "cut.parquet")
+        assert failed.value.code == "unreadable"
+
+
+def test_rejected_rows_of_parquet_show_themselves(take: Take, tmp_path: Path) -> None:
+    stamps = pa.array([TIME] * 5 + [None] + [TIME] * 5, pa.timestamp("us", "UTC"))
+    (reject,) = take(parquet(tmp_path / "log.parquet", n=11, timestamp=stamps)).rejects
+    assert (reject.line, reject.reason) == (6, "no `timestamp`")
+    assert reject.raw.startswith('{"model_id": "veh@3", "image_id": "5.jpg"')
+
+
+def test_a_map_of_parquet_columns(take: Take, tmp_path: Path) -> None:
+    boxes = pa.array([[{"name": "car", "p": 0.91, "l": 10.0, "t": 20.0, "w": 100.0, "h": 60.0}]])
+    path = parquet(tmp_path / "log.parquet", image_id=None, meta=pa.array([{"file": "0.jpg"}]), detections=boxes)
+    mapping = {"image_id": "meta.file", "detections.label": "name", "detections.confidence": "p",
+               "detections.bbox": "l,t,w,h"}  # fmt: skip
+    taken = take(path, map=mapping)
+    assert taken.table.equals(take(parquet(tmp_path / "log.parquet")).table)

@@ -97,6 +97,16 @@ def test_field_count_and_text_for_numbers(take: Take) -> None:
     assert take(table(HEADER, *good), "log.csv", model="m").rejects == []
 
 
+def test_a_bad_box_is_told_by_its_own_line(take: Take) -> None:
+    more = [[f"{k}.jpg", *ROW[1:]] for k in range(200)]
+    log = table(HEADER, *more, ROW, [*ROW[:3], 1.5, *ROW[4:]], [*ROW[:2], "", *ROW[3:]])
+    (reject,) = take(log, "log.csv", model="m").rejects
+    assert (reject.line, reject.code) == (204, "missing_field")
+    assert reject.raw.count("a.jpg") == 3
+    (reject,) = take(table(HEADER, *more, ROW, [*ROW[:3], 1.5, *ROW[4:]]), "log.csv", model="m").rejects
+    assert (reject.line, reject.code) == (203, "score_range")
+
+
 def test_lines_of_cells_with_line_breaks(take: Take) -> None:
     log = table([*HEADER, "note"], ["a.jpg", *ROW[1:], "one\ntwo"], ["b.jpg", *ROW[1:3], 7.5, *ROW[4:], ""],
                 *([f"{k}.jpg", *ROW[1:], ""] for k in range(200)))  # fmt: skip

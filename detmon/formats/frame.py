@@ -41,6 +41,8 @@ class Boxes:
     boxed: Flags
     detection_id: pa.Array
     track_id: pa.Array
+    line: Places | None = None
+    """The line of each box, where boxes have lines of their own."""
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
@@ -85,22 +87,43 @@ class Boxes:
             self.boxed[kept],
             self.detection_id.filter(mask),
             self.track_id.filter(mask),
+            None if self.line is None else self.line[kept],
         )
+
+    def lines(self, places: Places) -> Places | None:
+        """The lines of some boxes, where they have their own."""
+        return None if self.line is None else self.line[places]
+
+
+@dataclass
+class Fault:
+    """Why a record cannot be stored: the field, the code, the sentence, and the line if it is not the record's own."""
+
+    field: str | None
+    code: str
+    reason: str
+    line: int | None = None
 
 
 @dataclass
 class Faults:
-    """Why records cannot be stored: the first fault found of each row counts."""
+    """The faults of records: the first found of each counts."""
 
-    found: dict[int, tuple[str | None, str, str]] = field(default_factory=dict)
+    found: dict[int, Fault] = field(default_factory=dict)
 
     def add(
-        self, rows: Sequence[int] | Places, fault: str | None, code: str, reason: str | Callable[[int], str]
+        self,
+        rows: Sequence[int] | Places,
+        name: str | None,
+        code: str,
+        reason: str | Callable[[int], str],
+        lines: Places | None = None,
     ) -> None:
-        """Mark `rows`; `fault` is the field, `reason` the sentence, or gives it for the k-th of the rows."""
+        """Mark `rows`; `name` is the field, `reason` the sentence, or gives it for the k-th of the rows."""
         for k, row in enumerate(rows):
             if int(row) not in self.found:
-                self.found[int(row)] = (fault, code, reason if isinstance(reason, str) else reason(k))
+                sentence = reason if isinstance(reason, str) else reason(k)
+                self.found[int(row)] = Fault(name, code, sentence, None if lines is None else int(lines[k]))
 
 
 @dataclass
@@ -294,7 +317,8 @@ def _flat(structs: pa.Array, offsets: Places, faults: Faults) -> Boxes:
     scored = column.is_valid().to_numpy(zero_copy_only=False)
     xywh, boxed = _box(found.get("bbox", missing), faults, rows)
     ids = [_text(found.get(name, missing), name, faults, rows) for name in ("detection_id", "track_id")]
-    boxes = Boxes(offsets, label, confidence, scored, xywh, boxed, ids[0], ids[1])
+    line = found["line"].to_numpy() if "line" in found else None
+    boxes = Boxes(offsets, label, confidence, scored, xywh, boxed, ids[0], ids[1], line)
     boxes.__dict__["owner"] = rows
     return boxes
 

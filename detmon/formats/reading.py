@@ -221,7 +221,8 @@ def _findings(samples: list[Frame], layout: str, options: Options) -> Iterator[F
 
 def _first_slashed(samples: list[Frame]) -> Iterator[str]:
     for frame in samples:
-        yield from (reason.split('"')[1] for _, code, reason in frame.faults.found.values() if "day or month" in reason)
+        reasons = (fault.reason for fault in frame.faults.found.values())
+        yield from (reason.split('"')[1] for reason in reasons if "day or month" in reason)
 
 
 def _sample_boxes(samples: list[Frame]) -> tuple[Any, Any, Any]:

@@ -46,10 +46,12 @@ def rejects(frame: Frame) -> list[Reject]:
     if not rows:
         return []
     texts = frame.raw(rows)
-    return [
-        Reject(int(frame.line[row]), *frame.faults.found[row], text[:RAW_KEPT])
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    found = []
+    for row, text in zip(rows, texts, strict=True):
+        fault = frame.faults.found[row]
+        line = int(frame.line[row]) if fault.line is None else fault.line
+        found.append(Reject(line, fault.field, fault.code, fault.reason, text[:RAW_KEPT]))
+    return found
 
 
 def good(frame: Frame) -> Frame:
@@ -120,8 +122,9 @@ def _bad_labels(frame: Frame) -> None:
     for number, name in enumerate(names):
         reason = "no `label`" if name is None else _text_fault(name, "label")
         if reason:
-            rows = frame.boxes.owner[np.flatnonzero(numbers == number)]
-            frame.faults.add(rows, "label", "missing_field" if name is None else "bad_text", reason)
+            bad = np.flatnonzero(numbers == number)
+            code = "missing_field" if name is None else "bad_text"
+            frame.faults.add(frame.boxes.owner[bad], "label", code, reason, frame.boxes.lines(bad))
 
 
 def _bad_times(frame: Frame, now: datetime) -> None:
@@ -156,9 +159,11 @@ def _bad_scores(frame: Frame) -> None:
     with np.errstate(invalid="ignore"):
         fine = (boxes.confidence >= -SCORE_SLACK) & (boxes.confidence <= 1 + SCORE_SLACK)
     bad = np.flatnonzero(boxes.scored & ~fine)
-    frame.faults.add(
-        boxes.owner[bad], "confidence", "score_range", lambda k: f"confidence {_number(boxes.confidence[bad[k]])}"
-    )
+
+    def reason(k: int) -> str:
+        return f"confidence {_number(boxes.confidence[bad[k]])}"
+
+    frame.faults.add(boxes.owner[bad], "confidence", "score_range", reason, boxes.lines(bad))
 
 
 def _number(value: float) -> str:
