@@ -327,6 +327,14 @@ class Client:
         delivery = deliver(self.store, self.config, now=now, console=console or sys.stdout)
         return dataclasses.replace(found, delivery=delivery)
 
+    def send_heartbeat(self, url: str | None, path: str = "") -> None:
+        """GET a watchdog's `url` + `path`, where there is one; a failure is only noted."""
+        if url:
+            from detmon.alerts.heartbeat import beat
+
+            if problem := beat(url, path):
+                self._note(problem)
+
     def status(self, max_age: str | None = None) -> Status:
         """What is in the store, what fires, what waits; a check older than `max_age` is stale."""
         from detmon.alerts import show

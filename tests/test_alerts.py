@@ -348,6 +348,38 @@ def test_a_check_loads_no_heavy_library(detmon: Shell) -> None:
     assert not set(done.stdout.split()) & {"scipy", "pyarrow", "numpy", "rich", "requests", "smtplib", "detmon_slack"}
 
 
+def test_the_heartbeat(detmon: Shell) -> None:
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from threading import Thread
+
+    asked: list[str] = []
+
+    class Watchdog(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Watchdog)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/ping"
+    try:
+        store(detmon.folder, images(-3600, 3600))
+        create(detmon)
+        check(detmon, 0, "--heartbeat", url)
+        detmon.monkeypatch.setenv("DETMON_HEARTBEAT_URL", url)
+        detmon("alert", "check", "nothing", code=2)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == ["/ping/start", "/ping", "/ping/start", "/ping/fail"]
+    failed = detmon("--now", text(600), "alert", "check")  # nobody listens any more
+    assert failed.err.count("the heartbeat failed") == 2
+
+
 # --- many processes, and processes that die ------------------------------------------------------------------------
 
 

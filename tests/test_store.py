@@ -92,3 +92,22 @@ def test_a_store_of_a_newer_detmon_is_refused(path: Path) -> None:
         con.execute("INSERT INTO migrations VALUES (999, 'later')")
     with pytest.raises(StoreError, match="newer detmon"), Store(path).writing():
         pass
+
+
+def test_an_opening_waits_for_a_closing(tmp_path: Path) -> None:
+    """DuckDB reads the header before it locks the file: an opening that met a closing would read an old one."""
+    import fcntl
+    import os
+
+    path = tmp_path / "s.duckdb"
+    with Store(path).writing(create=True):
+        pass
+    folder = os.open(tmp_path, os.O_RDONLY)  # as a process does that is about to close the file
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with pytest.raises(StoreLocked), Store(path, lock_timeout=0.05).reading():
+            pass
+    finally:
+        os.close(folder)
+    with Store(path, lock_timeout=0.05).reading():
+        pass

@@ -88,6 +88,9 @@ def check(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Evaluate and print; write nothing.")] = False,
     no_send: Annotated[bool, typer.Option("--no-send", help="Leave the notices for `notify send`.")] = False,
     exit_code: options.ExitCode = False,
+    heartbeat: Annotated[
+        str | None, typer.Option(help="GET this address when it is done.", envvar="DETMON_HEARTBEAT_URL")
+    ] = None,
     env_file: Annotated[
         Path | None, typer.Option(help="KEY=VALUE lines for the environment; only its owner may read the file.")
     ] = None,
@@ -99,7 +102,20 @@ def check(
     """
     client = options.client(ctx)
     client.use_env_file(env_file)
-    result = client.check_alerts(names or (), model, dry_run=dry_run, send=not no_send, console=output.console(json))
+    client.send_heartbeat(heartbeat, "/start")
+    code = 4
+    try:
+        result = client.check_alerts(
+            names or (), model, dry_run=dry_run, send=not no_send, console=output.console(json)
+        )
+        _print_check(result, json)
+        code = _exit_code(result, exit_code)
+    finally:
+        client.send_heartbeat(heartbeat, "/fail" if code == 4 else "")
+    raise typer.Exit(code)
+
+
+def _print_check(result: AlertCheck, json: bool) -> None:
     if json:
         output.document(result)
     else:
@@ -113,7 +129,6 @@ def check(
         output.problem(f"{failure.alert}: {failure.error}")
     for problem in (*result.warnings, *result.delivery.problems):
         output.warn(problem)
-    raise typer.Exit(_exit_code(result, exit_code))
 
 
 def _exit_code(result: AlertCheck, wanted: bool) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import re
 import time
@@ -78,13 +80,13 @@ class Store:
             self._bring_up_to_date()
         con = self._open(read_only=True)
         if not self._current and _version(con) < len(_migrations()):
-            con.close()
+            self._close(con)
             self._bring_up_to_date()
             con = self._open(read_only=True)
         try:
             yield con
         finally:
-            con.close()
+            self._close(con)
 
     @contextmanager
     def writing(self, *, create: bool = False) -> Iterator[Connection]:
@@ -103,7 +105,7 @@ class Store:
                 self._current = True
             yield con
         finally:
-            con.close()
+            self._close(con)
 
     def patiently(self, attempt: Callable[[], T]) -> T:
         """`attempt()`, again and again while another process holds the file, up to `lock_timeout` seconds.
@@ -116,7 +118,12 @@ class Store:
         pause = 0.005
         while True:
             try:
-                return attempt()
+                with self._gate(wait=False):
+                    return attempt()
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    raise self._locked("") from None
+                pause = 0.005  # the gate is held for moments
             except duckdb.Error as error:
                 text = str(error)
                 if not any(sign in text for sign in _BUSY):
@@ -125,6 +132,25 @@ class Store:
                     raise self._locked(text) from None
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             pause = min(pause * 1.6, 0.1)
+
+    @contextmanager
+    def _gate(self, *, wait: bool) -> Iterator[None]:
+        """Keeps an opening of the file apart from every closing; raises BlockingIOError where it does not `wait`.
+
+        DuckDB reads the header and only then asks for its lock. A process that opens the file while another one writes
+        its last checkpoint and leaves would go on with the old header: commits would be lost, or the file damaged. The
+        gate is a lock on the folder, held for the moments of opening and closing only.
+        """
+        folder = os.open(self.path.resolve().parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(folder)
+
+    def _close(self, con: Connection) -> None:
+        with self._gate(wait=True):
+            con.close()
 
     def _open(self, *, read_only: bool) -> Connection:
         return self.patiently(lambda: connect(self.path, read_only=read_only))
