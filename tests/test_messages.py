@@ -42,6 +42,11 @@ def test_several_kinds_are_told_apart() -> None:
     assert "  RESOLVED   source=cam-2   0.642   n 412   fired 10:05, resolved 10:35 UTC (2026-11-20)" in told.text
 
 
+def test_how_bad_it_was() -> None:
+    told = compose(notice("stdout:", item("resolved", value=0.81, detail={"peak": 0.512})), HERE)
+    assert "0.81   n 412   fired 10:05, resolved 10:35 UTC (2026-11-20), at worst 0.512" in told.text
+
+
 def test_times_in_a_zone_carry_the_offset() -> None:
     told = compose(notice("stdout:"), replace(HERE, zone=ZoneInfo("Europe/Madrid")))
     assert "since 2026-11-20 11:05 +01:00" in told.text
@@ -96,6 +101,7 @@ def test_html_is_escaped() -> None:
 def test_only_http_addresses_are_runbooks() -> None:
     told = compose(notice("stdout:", item(detail={"runbook": "https://wiki/low"})), HERE)
     assert told.links == {"runbook": "https://wiki/low"}
+    assert "\nrunbook https://wiki/low\n" in told.text
     assert compose(notice("stdout:", item(detail={"runbook": "javascript:x"})), HERE).links == {}
 
 

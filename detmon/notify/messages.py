@@ -147,7 +147,8 @@ def _body(notice: Notice, listed: Sequence[Item], items: Sequence[Item], about: 
         lines += _rule_lines(rule, about.zone, alone=len(items) == 1)
     if len(items) > len(listed):
         lines.append(f"  and {len(items) - len(listed)} more")
-    lines += _distinct(str(item.detail[key]) for item in listed for key in ("description",) if item.detail.get(key))
+    lines += _distinct(str(item.detail["description"]) for item in listed if item.detail.get("description"))
+    lines += [f"runbook {link}" for link in _links(items).values()]
     lines.append(_origin(notice, items, about))
     return lines
 
@@ -191,7 +192,9 @@ def _story(item: Item, zone: tzinfo) -> str:
         return f"still firing {since}{nth}".rstrip()
     if item.kind in ("missed", "resolved", "closed"):
         ended = {"missed": "resolved"}.get(item.kind, item.kind)
-        return _stretch("fired", ended, item, zone) + because
+        peak = item.detail.get("peak")
+        worst = f", at worst {number(peak)}" if isinstance(peak, (int, float)) and item.metric else ""
+        return _stretch("fired", ended, item, zone) + worst + because
     if item.kind in ("no_data_resolved", "error_resolved"):
         began = "no data" if item.kind == "no_data_resolved" else "failing"
         return _stretch(began, "over", item, zone) + because

@@ -12,6 +12,7 @@ TOTAL = 9_500
 """All text of a message together; Slack refuses near 13,200 (undocumented)."""
 OVER = ("resolved", "closed", "missed", "no_data_resolved", "error_resolved", "stable")
 _LIGHTS = {"error": "🟠", "delivery_failing": "🟠", "no_data": "⚪"}
+_SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠", "anomaly": "|z| ≥"}
 _QUIET = {"link_names": False, "parse": "none", "unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
 
 
@@ -31,9 +32,6 @@ def rich(message: Message) -> dict[str, Any]:
         left -= sum(len(field) for field in fields)
     for part in _sections(news, left):
         blocks.append({"type": "section", "text": _plain(part)})
-    if "runbook" in message.links:
-        link = escape(message.links["runbook"], 500)
-        blocks.append({"type": "section", "text": _plain(f"runbook: {link}")})
     if context:
         blocks.append({"type": "context", "elements": [_plain(context)]})
     return {"text": title, "blocks": blocks, **_QUIET}
@@ -87,7 +85,7 @@ def _title(message: Message) -> str:
 def _fields(item: Item) -> list[str]:
     known = {
         "value": None if item.value is None else f"{item.metric} {item.value:.4g}",
-        "threshold": f"{item.operator} {item.threshold:.4g}",
+        "threshold": f"{_SIGNS.get(item.operator, item.operator)} {item.threshold:.4g}",
         "over": item.window,
         "n": None if item.n is None else str(item.n),
         "usually": f"{item.detail['expected']:.4g}" if isinstance(item.detail.get("expected"), float) else None,
