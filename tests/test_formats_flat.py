@@ -262,6 +262,36 @@ def test_an_array_of_records_and_one_cut_off(take: Take) -> None:
     assert failed.value.code == "unreadable"
 
 
+VAL = [{**RESULTS[0], "file_name": "007.jpg", "category_id": 2}, {**RESULTS[1], "file_name": "009.jpg"}]
+
+
+def test_ultralytics_val_settles_the_base_itself(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("person\ncar\n")
+    given = {"model": "m", "start": START, "categories": tmp_path / "names.txt"}
+    taken = take(json.dumps(VAL).encode(), "predictions.json", **given)
+    assert taken.reading.format == "ultralytics-val"
+    assert [(row["image_id"], row["detections"][0]["label"]) for row in taken.rows] == [
+        ("007.jpg", "car"),
+        ("009.jpg", "person"),
+    ]
+    zero = json.dumps([{**VAL[0], "category_id": 0}, {**VAL[1], "category_id": 1}]).encode()
+    taken = take(zero, "predictions.json", **given)
+    assert [row["detections"][0]["label"] for row in taken.rows] == ["person", "car"]
+    with pytest.raises(InputRefused) as refused:
+        take(json.dumps([{**VAL[0], "category_id": 3}]).encode(), "predictions.json", **given)
+    assert refused.value.code == "category_base"
+
+
+def test_bad_items_of_coco_results(take: Take) -> None:
+    good = [{**RESULTS[0], "image_id": k} for k in range(20)]
+    bad = [{**RESULTS[0], "image_id": "x", "bbox": [1, 2]}, {**RESULTS[0], "image_id": "y", "score": "high"}, 7]
+    taken = take(json.dumps([*good, *bad]).encode(), "res.json", model="m", start=START)
+    assert [(reject.line, reject.code) for reject in taken.rejects] == [
+        (21, "bad_box"), (22, "wrong_type"), (23, "bad_json")]  # fmt: skip
+    assert '"image_id": "x"' in taken.rejects[0].raw
+    assert len(taken.rows) == 20
+
+
 # --- MOT ---------------------------------------------------------------------------------------------------------
 
 MOT = b"1,-1,10,20,100,60,0.91,-1,-1,-1\n3,7,10,20,100,60,-1,-1,-1,-1\n3,8,200,20,100,60,0.5,-1,-1,-1\n"
@@ -338,6 +368,58 @@ def test_a_reader_of_a_plugin(tmp_path: Path) -> None:
     assert (reading.format, reading.because) == ("mine", "it says so")
     assert part.table["confidence_sum"].to_pylist() == [0.5, 0.25]
     assert part.table["line"].to_pylist() == [1, 2]
+
+
+def test_two_formats_that_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(DOCUMENTED)
+    reader = Lines()
+    reader.sniff = lambda head, path: "why not"  # type: ignore[method-assign]
+    with pytest.raises(InputRefused, match="reads as flat and mine") as refused:
+        formats.open_source(Source("log.csv", path), Options(model="m"), now=NOW, readers={"mine": reader})
+    assert refused.value.code == "ambiguous_format"
+    options = Options(model="m", log_format="flat")
+    reading = formats.open_source(Source("log.csv", path), options, now=NOW, readers={"mine": reader})
+    assert reading.sample(1)[0]["image_id"] == "000123.jpg"
+    reading.close()
+
+
+def test_shares_of_an_image_need_its_size(take: Take) -> None:
+    log = table([*HEADER[:4], "cx", "cy", "w", "h"], [*ROW[:4], 0.5, 0.5, 0.25, 0.5])
+    with pytest.raises(InputRefused) as refused:
+        take(log, "log.csv", model="m", box_format="cxcywh-norm")
+    assert refused.value.code == "no_image_size"
+    (row,) = take(log, "log.csv", model="m", box_format="cxcywh-norm", image_size=(640, 480)).rows
+    assert [row["detections"][0][side] for side in "xywh"] == [240, 120, 160, 240]
+
+
+def test_frames_that_were_seen(take: Take) -> None:
+    log = table(HEADER, ["2", *ROW[1:]], ["4", *ROW[1:2], "van", *ROW[3:]])
+    taken = take(log, "log.csv", model="m", frames=(1, 4), start=START, fps=1.0)
+    assert taken.reading.denominator == "inferred"
+    assert sorted((row["image_id"], row["n_detections"]) for row in taken.rows) == [
+        ("1", 0), ("2", 1), ("3", 0), ("4", 1)]  # fmt: skip
+    assert {row["image_id"]: row["ts"].second for row in taken.rows if not row["n_detections"]} == {"1": 0, "3": 2}
+
+
+def test_a_list_of_images_in_many_shapes(take: Take, tmp_path: Path) -> None:
+    log = lines({**FIRST, "image_id": "a.jpg", "image_width": None})
+    (tmp_path / "list.csv").write_text(
+        "file_name,width,height,time\na.jpg,800,600,\nb.jpg,800,600,2026-11-20T09:00:00Z\n"
+    )
+    (tmp_path / "list.jsonl").write_text('{"image_id": "a.jpg"}\n{"image_id": "b.jpg", "ts": "2026-11-20T09:00:00Z"}\n')
+    pq.write_table(
+        pa.table({"image_id": ["a.jpg", "b.jpg"], "time": ["", "2026-11-20T09:00Z"]}), tmp_path / "list.parquet"
+    )
+    (tmp_path / "shots").mkdir()
+    for name in ("a.jpg", "b.jpg", "notes.txt"):
+        (tmp_path / "shots" / name).touch()
+    for name in ("list.csv", "list.jsonl", "list.parquet", "shots"):
+        taken = take(log, model="m", images=tmp_path / name, start=START if name == "shots" else None)
+        assert [(row["image_id"], row["n_detections"]) for row in taken.rows] == [("a.jpg", 1), ("b.jpg", 0)]
+    with pytest.raises(UsageError, match="no column image_id"):
+        (tmp_path / "list.jsonl").write_text('{"picture": "a.jpg"}\n')
+        take(log, images=tmp_path / "list.jsonl")
 
 
 # --- the originals of the real logs ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ def of_batch(batch: Any, first_line: int = 1) -> Chunk:
     return Chunk(table, lambda rows: rows_as_json(table, rows))
 
 
-def chunks(batches: Iterator[Any]) -> Iterator[Chunk]:
+def chunks(batches: Iterator[Any]) -> Generator[Chunk, None, None]:
     """What a reader yields, its record batches wrapped."""
     line = 1
     for batch in batches:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -167,10 +169,9 @@ class _Rows:
         self.id_field = id_field
         self.categories: list[int | None] = []
         self._images: list[str | None] = []
-        self._scores: list[float | None] = []
-        self._boxes: list[list[float] | None] = []
-        self._numbers: list[int] = []
-        self._texts: list[str] = []
+        self._scores = array("d")
+        self._sides = [array("d") for _ in SIDES]
+        self._numbers = array("q")
         self._faults: dict[int, tuple[str | None, str, str]] = {}
         self._rejects: list[Reject] = []
 
@@ -189,26 +190,22 @@ class _Rows:
             self._faults[len(self._numbers)] = (fault.field, fault.code, fault.reason)
         self._images.append(image)
         self.categories.append(category)
-        self._scores.append(score)
-        self._boxes.append(box)
+        self._scores.append(math.nan if score is None else score)
+        for side, value in zip(self._sides, box or [math.nan] * 4, strict=True):
+            side.append(value)
         self._numbers.append(number)
-        self._texts.append(text)
 
     def finished(self, labels: _Labels) -> BoxRows:
         """The rows, with their labels."""
         import numpy as np
         import pyarrow as pa
 
-        texts = self._texts
         names = [labels(number) for number in self.categories]
         columns = {
             "image_id": pa.array(self._images, pa.string()),
             "label": pa.array(names, pa.string()),
-            "confidence": pa.array(self._scores, pa.float64()),
-            **{
-                side: pa.array([None if box is None else box[k] for box in self._boxes], pa.float64())
-                for k, side in enumerate(SIDES)
-            },
+            "confidence": _floats(self._scores),
+            **{side: _floats(values) for side, values in zip(SIDES, self._sides, strict=True)},
         }
         seen = []
         unnamed = sum(
@@ -217,8 +214,31 @@ class _Rows:
         )
         if unnamed:
             seen.append(Seen("label_is_number", "{n} boxes have a class id without name. hint: --categories", unnamed))
-        line = np.array(self._numbers, np.int64)
-        return BoxRows(columns, line, lambda rows: [texts[row] for row in rows], self._faults, self._rejects, seen)
+        line = np.frombuffer(self._numbers, np.int64)
+        return BoxRows(columns, line, self._raw, self._faults, self._rejects, seen)
+
+    def _raw(self, rows: Sequence[int]) -> list[str]:
+        """Some rows as JSON again."""
+        return [
+            json.dumps(
+                {
+                    self.id_field: self._images[row],
+                    "category_id": self.categories[row],
+                    "bbox": [side[row] for side in self._sides],
+                    "score": self._scores[row],
+                },
+                ensure_ascii=False,
+            )
+            for row in rows
+        ]
+
+
+def _floats(values: array[float]) -> Any:
+    """Numbers, null for NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.frombuffer(values, np.float64), from_pandas=True)
 
 
 def _category(value: Any) -> int | None:

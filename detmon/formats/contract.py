@@ -98,6 +98,10 @@ class Reading(Protocol):
         """What was found; complete once `parts` is exhausted."""
         ...
 
+    def close(self) -> None:
+        """Let go of the source; `parts` does it at its end."""
+        ...
+
     def sample(self, n: int) -> list[dict[str, Any]]:
         """The first `n` records that would be stored, for `--dry-run`."""
         ...

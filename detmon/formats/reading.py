@@ -61,6 +61,8 @@ class OpenReading:
         reader = recognised.reader
         prepare = getattr(reader, "prepare", None)
         options = prepare(data, options) if prepare is not None else options
+        aliases = [f"{name} = {column}" for name, column in getattr(reader, "mapping", {}).items() if name != column]
+        self.because += f" ({'; '.join(aliases)})" if aliases else ""
         self.denominator = _denominator(reader, options)
         self.mapping: Mapping[str, str] = {**getattr(reader, "mapping", {}), **options.map}
         self._data = data
@@ -83,7 +85,12 @@ class OpenReading:
             for chunk in self._images.missing() if self._images is not None else ():
                 yield self._part(self._supply(frame_of(chunk, self._options.tz)), chunk)
         finally:
-            self._data.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the source; `parts` does it at its end."""
+        self._chunks.close()
+        self._data.close()
 
     def warnings(self) -> list[Warned]:
         """What was found; complete once `parts` is exhausted."""

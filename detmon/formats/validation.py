@@ -104,7 +104,7 @@ def _bad_texts(frame: Frame, name: str) -> None:
     import pyarrow.compute as pc
 
     column = frame.texts[name]
-    if not len(column):
+    if not len(column) or _is_plain(column):
         return
     suspicious = pc.or_(
         pc.greater(pc.binary_length(column), LONGEST_TEXT),
@@ -113,6 +113,19 @@ def _bad_texts(frame: Frame, name: str) -> None:
     for row in np.flatnonzero(suspicious.fill_null(False).to_numpy(zero_copy_only=False)):
         if reason := _text_fault(column[int(row)].as_py(), name):
             frame.faults.add([int(row)], name, "bad_text", reason)
+
+
+def _is_plain(column: pa.Array) -> bool:
+    """Whether all texts are surely good, by a look at their bytes: printable, without spaces, of a good length."""
+    import numpy as np
+
+    _, places, data = column.buffers()
+    if column.null_count or data is None:
+        return False
+    offsets = np.frombuffer(places, np.int32)[column.offset : column.offset + len(column) + 1]
+    lengths = np.diff(offsets)
+    text = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    return bool(lengths.min() > 0 and lengths.max() <= LONGEST_TEXT and text.min() > 32 and text.max() < 127)
 
 
 def _bad_labels(frame: Frame) -> None:
