@@ -138,6 +138,16 @@ def test_a_living_claimant_is_left_alone(detmon: Shell) -> None:
     assert (delivery["sent"], delivery["in_flight"]) == (0, 1)
 
 
+def test_a_notice_that_cannot_be_read_stops_no_other_target(detmon: Shell) -> None:
+    good, bad = (detmon.folder / f"{name}.jsonl" for name in ("good", "bad"))
+    queue(detmon.folder, notice(f"file:{bad}"), notice(f"file:{good}"))
+    con = duckdb.connect(str(detmon.folder / "detmon.duckdb"))
+    con.execute("UPDATE outbox SET payload = '{}' WHERE contains(target, 'bad')")
+    con.close()
+    assert "cannot be read" in detmon("--now", NOON, "notify", "send").err
+    assert (len(lines(good)), len(lines(bad))) == (1, 0)
+
+
 def test_of_another_host_only_the_lease_counts(detmon: Shell) -> None:
     file = detmon.folder / "told.jsonl"
     queue(detmon.folder, notice(f"file:{file}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -129,5 +130,7 @@ def send(ctx: typer.Context, env_file: EnvFile = None, json: options.Json = Fals
         output.warn(problem)
     if json:
         output.document(delivery)
+    elif sys.stdout.isatty():
+        output.note(f"{delivery.sent} sent, {delivery.queued} waiting, {delivery.dead} dead")
     if delivery.failed:
         raise typer.Exit(4)

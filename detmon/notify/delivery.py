@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -80,7 +80,8 @@ class Run:
     def deliver(self, due: Sequence[str]) -> Delivery:
         """The whole run, which will serve the targets `due` and others; see `detmon.notify.deliver`."""
         for target in due:
-            self._open(target)  # plugins are imported before the store is locked
+            with suppress(DetmonError):
+                self._channels.open(target)  # plugins are imported before the store is locked
         with self._signals():
             self._drain()
         if self._stop.is_set():
@@ -133,18 +134,21 @@ class Run:
         self._tell_fallback(con, now)
         served = []
         for target in outbox.candidates(con, now):
-            channel = None if target in self._tally.passed else self._open(target)
-            if isinstance(channel, Channel):
-                self._tidy(con, target, channel, now)
-                rows = outbox.waiting(con, target)
-                if rows:
-                    claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
-                    served.append(_Served(target, channel, claimed))
-            elif channel is not None:
-                self._cannot(con, target, channel, now)
+            if target in self._tally.passed:
+                continue
+            try:
+                served.append(self._take_target(con, target, now))
+            except DetmonError as error:
+                self._cannot(con, target, _sentence(error), now)
         outages = outbox.outages(con)
         self._footers = {one.target: self._footer(one.target, outages) for one in served}
         return [one for one in served if one.claimed]
+
+    def _take_target(self, con: Connection, target: str, now: datetime) -> _Served:
+        channel = self._channels.open(target)
+        self._tidy(con, target, channel, now)
+        rows = outbox.waiting(con, target)
+        return _Served(target, channel, outbox.claim(con, rows, self._claimant, now + self._lease))
 
     def _tidy(self, con: Connection, target: str, channel: Channel, now: datetime) -> None:
         """Make one story of what waits for a target, in the portions that its channel wants."""
@@ -158,6 +162,7 @@ class Run:
 
     def _cannot(self, con: Connection, target: str, reason: str, now: datetime) -> None:
         self._tally.passed.add(target)
+        reason = self._redact(reason)
         outbox.cannot_send(con, target, reason)
         outbox.failing(con, target, reason, now)
         self._problem(f"{target}: {reason}")
@@ -294,13 +299,6 @@ class Run:
         """The run's clock: its `now`, and what has passed since."""
         return self._now + timedelta(seconds=time.monotonic() - self._begun)
 
-    def _open(self, target: str) -> Channel | str:
-        """The channel of a target, or why there is none."""
-        try:
-            return self._channels.open(target)
-        except DetmonError as error:
-            return self._redact(error.message + (f" ({error.hint})" if error.hint else ""))
-
     def _look(self, con: Connection) -> tuple[Glance, list[Outage]]:
         """What is left in the outbox, and which targets fail."""
         return outbox.glance(con, self._time(), self._settings.overdue_after), outbox.outages(con)
@@ -348,6 +346,10 @@ class Run:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _sentence(error: DetmonError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _settles(one: Done) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from detmon import notices
-from detmon.errors import UnknownName, UsageError
+from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.notify import owner
 from detmon.notify.merge import Merge, Waiting
 from detmon.records import QueuedNotice
@@ -89,9 +89,14 @@ def candidates(con: Connection, time: datetime) -> list[str]:
 
 
 def waiting(con: Connection, target: str) -> list[Waiting]:
-    """The queued rows of a target, in order."""
+    """The queued rows of a target, in order. Raises OperationError when one cannot be read."""
     found = con.execute(statement("outbox_waiting"), {"target": target}).fetchall()
-    return [_waiting(target, row) for row in found]
+    try:
+        return [_waiting(target, row) for row in found]
+    except (KeyError, TypeError, ValueError) as error:
+        raise OperationError(
+            f"a waiting notice cannot be read ({type(error).__name__})", "did a newer detmon write it?"
+        ) from error
 
 
 def merge(con: Connection, merges: Iterable[Merge], time: datetime) -> int:

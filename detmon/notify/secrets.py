@@ -116,8 +116,9 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _from_environment(name: str) -> str | None:
-    if os.environ.get(name):
-        return os.environ[name]
+    value = os.environ.get(name, "").strip()
+    if value:
+        return value
     file = os.environ.get(f"{name}_FILE")
     return _from_file(file) if file else None
 
