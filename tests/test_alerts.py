@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -252,6 +253,27 @@ def test_delay_waits_for_late_rows(detmon: Shell) -> None:
     store(detmon.folder, images(-7200, 7200))
     create(detmon, *LOW, "--delay", "10m")
     assert [e["slot"] for e in check(detmon, 3600)["events"]] == [text(3000)]
+
+
+def test_late_rows_are_said_once(detmon: Shell) -> None:
+    def log(name: str, *times: float) -> str:
+        detections = [{"label": "car", "confidence": 0.9, "bbox": [1, 1, 5, 5]}]
+        records = [{"timestamp": text(ts), "image_id": f"{name}-{ts}", "detections": detections} for ts in times]
+        (detmon.folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+        return name
+
+    detmon("--now", text(-60), "ingest", log("a.jsonl", *range(-3600, -60, 60)), "--model", "m")
+    create(detmon)
+    assert check(detmon, 0)["warnings"] == []
+    late = log("b.jsonl", *range(-1200, -600, 60), *range(10, 290, 30), 4000)
+    detmon("--now", text(200), "ingest", late, "--model", "m")
+    behind, ahead = check(detmon, 300)["warnings"]
+    assert (
+        behind
+        == "m: 10 of 21 new rows came after their slots were evaluated; --delay 23m would have covered 95 % of them"
+    )
+    assert ahead == "m: 1 new rows are later than the clock by more than 5 minutes (clock_skew)"
+    assert check(detmon, 600)["warnings"] == []
 
 
 def test_where_and_tags_are_values(detmon: Shell) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from detmon import __version__, failpoints, metrics
-from detmon.alerts import instances, machine, outcomes, rules
+from detmon.alerts import instances, lateness, machine, outcomes, rules
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Instance, Outcome
 from detmon.alerts.records import AlertCheck, Failure
@@ -163,11 +163,12 @@ class _Run:
         failpoints.reach("check.in_tx")
         dues = [due_slots(rule, self.now) for rule in in_scope]
         stored = instances.load(self.con, in_scope)
+        odd = [*_warnings(dues), *lateness.warnings(self.con, in_scope, self.now)]
         evaluated = self._evaluate([due for due in dues if due.slots], stored)
         self._write(evaluated)
         self._record_run(in_scope, evaluated)
         failpoints.reach("check.before_commit")
-        return self._result(in_scope, dues, stored, evaluated)
+        return self._result(in_scope, stored, evaluated, odd)
 
     def _evaluate(self, dues: Sequence[Due], stored: Mapping[str, Mapping[Labels, Instance]]) -> list[Evaluated]:
         if not dues:
@@ -238,9 +239,9 @@ class _Run:
     def _result(
         self,
         in_scope: Sequence[Rule],
-        dues: Sequence[Due],
         stored: Mapping[str, Mapping[Labels, Instance]],
         evaluated: Sequence[Evaluated],
+        warnings: Sequence[str],
     ) -> AlertCheck:
         final = {rule.id: dict(stored.get(rule.id, {})) for rule in in_scope}
         final |= {e.rule.id: e.instances for e in evaluated}
@@ -262,7 +263,7 @@ class _Run:
                 for e in evaluated
                 if e.due.skipped
             ),
-            warnings=tuple(_warnings(dues)),
+            warnings=tuple(warnings),
         )
 
 
