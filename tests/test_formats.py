@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import queue
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from logs import FIRST, SECOND, Take, Taken, lines
+from logs import FIRST, NOW, SECOND, Take, Taken, lines
 from synthetic import batch, write_jsonl, write_parquet
 
+from detmon import formats
 from detmon.errors import DetmonError, InputRefused, OperationError
 from detmon.formats import Options, Source, inputs, jsonl
 
@@ -102,6 +105,28 @@ def test_a_pipe_hands_on_what_is_there(tmp_path: Path) -> None:
         assert next(cut).data == lines(SECOND)
         end.close()
         assert list(cut) == []
+
+
+def test_a_file_is_followed_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl.JsonLines, "patience", 0.05)
+    path = tmp_path / "log.jsonl"
+    path.touch()
+    found: queue.Queue[str] = queue.Queue()
+
+    def follow() -> None:
+        reading = formats.open_source(Source("log.jsonl", path, follow=True), Options(), now=NOW)
+        parts = reading.parts()
+        for _ in range(2):
+            found.put(next(parts).table["image_id"][0].as_py())
+        parts.close()
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    for record in (FIRST, SECOND):
+        with path.open("ab") as log:
+            log.write(lines(record))
+        assert found.get(timeout=60) == record["image_id"]
+    reader.join(60)
 
 
 def test_parquet_on_a_pipe(tmp_path: Path) -> None:

@@ -181,12 +181,14 @@ def _record_fields(columns: Mapping[str, pa.Array], order: Places, starts: Place
             continue
         column = columns[name]
         if not count:
-            fields[name] = column
+            fields[name] = pa.nulls(0)
             continue
         valid = column.is_valid().to_numpy(zero_copy_only=False)[order]
         first = np.minimum.reduceat(np.where(valid, np.arange(n), n), starts[:-1])
         place = np.where(first < n, order[np.minimum(first, n - 1)], -1)
-        fields[name] = column.take(pa.array(place, mask=place < 0))
+        first_values = column.take(pa.array(place, mask=place < 0))
+        is_dictionary = pa.types.is_dictionary(column.type)
+        fields[name] = first_values.dictionary_decode() if is_dictionary else first_values
         codes = _codes(column)[order]
         low = np.minimum.reduceat(np.where(valid, codes, n + 1), starts[:-1])
         high = np.maximum.reduceat(np.where(valid, codes, -1), starts[:-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ BOXES: Mapping[tuple[str, str, str, str], str] = {
     ("x", "y", "width", "height"): "?",
 }
 """Columns of a box → its layout; `?`: corner or centre, who knows."""
+ROWS = 50_000
+"""Rows that are read cell by cell before they are put into columns."""
 NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidence_floor", *SIDES)
 
 
@@ -205,13 +207,13 @@ def _csv_rows(source: Input, names: list[str], columns: Columns, options: Option
     import numpy as np
     import pyarrow as pa
 
-    data = source.whole().removeprefix(b"\xef\xbb\xbf")
     mark = delimiter(source.head, source.name)
-    table, rejects, line = parsed(data, names, mark, has_header=not _numbered(options))
+    texts = {column for target, column in columns.fields.items() if target not in NUMBERS}
+    table, rejects, line = parsed(source.whole(), names, mark, has_header=not _numbered(options), texts=texts)
     faults: dict[int, tuple[str | None, str, str]] = {}
     found: dict[str, pa.Array] = {}
     for target, column in columns.fields.items():
-        values = table[column].combine_chunks()
+        values = _whole(table[column])
         found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
     found.update(_sides(table, columns, faults))
     n = table.num_rows
@@ -226,33 +228,43 @@ def _csv_rows(source: Input, names: list[str], columns: Columns, options: Option
 
 def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
     """Class ids that go with two labels: probably two models in one log."""
+    import pyarrow as pa
+
     label = columns.fields.get("label")
     number = next((name for name in table.column_names if name.casefold() in ("class_id", "category_id")), None)
     if label is None or number is None or label == number:
         return []
     names: dict[str, str] = {}
-    for row in table.select([number, label]).group_by([number, label], use_threads=False).aggregate([]).to_pylist():
+    text = pa.string()
+    both = pa.table({number: table[number].cast(text), label: table[label].cast(text)})
+    for row in both.group_by([number, label], use_threads=False).aggregate([]).to_pylist():
         known = names.setdefault(row[number], row[label])
         if None not in row.values() and known != row[label]:
-            text = f"id {row[number]} is both {known} and {row[label]}: two models? hint: --map model_id=COLUMN"
-            return [Seen("two_names", text)]
+            what = f"id {row[number]} is both {known} and {row[label]}: two models? hint: --map model_id=COLUMN"
+            return [Seen("two_names", what)]
     return []
 
 
-def parsed(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tuple[pa.Table, list[Reject], Any]:
-    """All cells as text, rows with another number of cells rejected, and the line of each row."""
+def parsed(
+    data: bytes, names: list[str], mark: str, *, has_header: bool, texts: Collection[str] = ()
+) -> tuple[pa.Table, list[Reject], Any]:
+    """All cells as text, rows with another number of cells rejected, and the line of each row.
+
+    The columns `texts` may come as dictionaries: a value that is repeated in many rows is kept once.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.csv as pc
 
+    data = data.removeprefix(b"\xef\xbb\xbf")
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
     read = pc.ReadOptions(column_names=unique, skip_rows=0, use_threads=False)
     parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
-    convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(unique, pa.string()), null_values=[""], strings_can_be_null=True
-    )
+    once = pa.dictionary(pa.int32(), pa.string())
+    types = {name: once if name in texts else pa.string() for name in unique}
+    convert = pc.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     try:
-        table = pc.read_csv(io.BytesIO(data), read, parse, convert)
+        table = pc.read_csv(pa.BufferReader(data), read, parse, convert)
         if not (b"\n\n" in data or b"\n\r\n" in data or b'"' in data):
             table = table.slice(1) if has_header else table
             first = 2 if has_header else 1
@@ -271,6 +283,7 @@ def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool
     reader = csv.reader(text, delimiter=mark)
     rows: list[list[str | None]] = []
     lines: list[int] = []
+    tables = [pa.table({name: pa.array([], pa.string()) for name in names})]
     rejects: list[Reject] = []
     before, header_left = 0, has_header
     while True:
@@ -295,9 +308,28 @@ def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool
             continue
         rows.append([cell or None for cell in cells])
         lines.append(line)
+        if len(rows) == ROWS:
+            tables.append(_as_table(rows, names))
+            rows = []
+    tables.append(_as_table(rows, names))
+    return pa.concat_tables(tables), rejects, np.array(lines, np.int64)
+
+
+def _as_table(rows: list[list[str | None]], names: list[str]) -> pa.Table:
+    import pyarrow as pa
+
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = [pa.array(column, pa.string()) for column in columns]
-    return pa.Table.from_arrays(arrays, names), rejects, np.array(lines, np.int64)
+    return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    import pyarrow as pa
+
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        return pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    return whole
 
 
 def row_texts(table: pa.Table, mark: str) -> Callable[[Sequence[int]], list[str]]:
@@ -438,9 +470,7 @@ def _plain(column: Any) -> Any:
     """One array, dictionaries decoded."""
     import pyarrow as pa
 
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    whole = _whole(column)
     if pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_decode()
     return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) else whole

@@ -54,11 +54,17 @@ class Input:
     def _some(self, n: int) -> bytes:
         """At least `n` bytes, fewer only at the end; they will be read again."""
         while len(self._kept) < n:
-            more = self._pull(HEAD)
+            more = self._more()
             if not more:
                 break
             self._kept += more
         return self._kept
+
+    def _more(self) -> bytes:
+        """More bytes of the beginning; a file that is followed may still be empty."""
+        while not (more := self._pull(HEAD)) and self.follow and self.path is not None:
+            self.grown(1.0)
+        return more
 
     def _peek(self) -> bytes:
         """The first line at least (up to 1 MiB), and what came with it."""
@@ -66,7 +72,7 @@ class Input:
             enough = len(self._kept) >= HEAD or (self.live and bool(self._kept.strip()))
             if enough and b"\n" in self._kept.lstrip():
                 break
-            more = self._pull(HEAD)
+            more = self._more()
             if not more:
                 break
             self._kept += more
@@ -77,7 +83,7 @@ class Input:
 
         base, descriptor = self._raw, self._fd
         whole = _Rejoined(first, lambda n: os.read(descriptor, n) if descriptor is not None else base.read(n))
-        self._kept, self._fd, self.live = b"", None, False
+        self._kept, self._fd, self.live, self.follow = b"", None, False, False
         if first.startswith(GZIP):
             import gzip
 

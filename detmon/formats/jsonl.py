@@ -44,6 +44,7 @@ class JsonLines:
     """Canonical records, one JSON object a line."""
 
     denominator = "known"
+    patience = PATIENCE
 
     def fits(self, head: bytes) -> bool:
         """JSON objects."""
@@ -62,7 +63,7 @@ class JsonLines:
         """The records, a chunk of lines at a time."""
         parser = _Parser(options)
         try:
-            for lines in whole_lines(source):
+            for lines in whole_lines(source, patience=self.patience):
                 yield parser.chunk(lines)
         finally:
             parser.close()
