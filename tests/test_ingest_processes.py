@@ -210,6 +210,47 @@ def test_ctrl_c_leaves_whole_batches(detmon: Shell) -> None:
     assert count(detmon.folder) == 3000
 
 
+def test_a_full_disk_loses_nothing(detmon: Shell) -> None:
+    synthetic.write_parquet(detmon.folder / "log.parquet", 20_000)
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000)); "
+    command = [sys.executable, "-c", limit + "from detmon.cli.app import main; main()", "ingest", "log.parquet"]
+    failed = subprocess.run(command, cwd=detmon.folder, capture_output=True)
+    assert failed.returncode == 4
+    assert re.search(rb"error: cannot write detmon.duckdb: .*File too large", failed.stderr)
+    assert count(detmon.folder) == 0
+    detmon("ingest", "log.parquet")
+    assert count(detmon.folder) == 20_000
+    assert proved(detmon.folder)
+
+
+def test_a_lock_in_the_middle_ends_the_call(detmon: Shell) -> None:
+    """Batches that were written stay; the rest is taken by the next call."""
+    synthetic.write_parquet(detmon.folder / "log.parquet", 3000)
+    hold = (
+        "import duckdb, sys, time\n"
+        "while True:\n"
+        "    try:\n"
+        "        con = duckdb.connect('detmon.duckdb')\n"
+        "        break\n"
+        "    except duckdb.Error:\n"
+        "        time.sleep(0.001)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with started(small_batches(500, 1.0, "--lock-timeout", "0.2", "ingest", "log.parquet"), detmon.folder) as process:
+        until(lambda: count(detmon.folder) >= 500)
+        with started([sys.executable, "-c", hold], detmon.folder, stdin=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            _, err = process.communicate()
+            assert process.returncode == 4
+            assert f"in use by process {holder.pid}" in err.decode()
+    assert 0 < count(detmon.folder) < 3000
+    detmon("ingest", "log.parquet")
+    assert count(detmon.folder) == 3000
+    assert proved(detmon.folder)
+
+
 def test_progress_on_a_terminal_only(detmon: Shell) -> None:
     import pty
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from detmon import formats
-from detmon.errors import DetmonError, InputRefused, UsageError
+from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
@@ -64,6 +64,8 @@ class _Run:
                 log.status = "seen"
                 return
             self._read(log, source, chosen.options)
+        except (StoreError, StoreLocked):
+            raise
         except InputRefused as error:
             self._give_up(log, "refused", error)
         except DetmonError as error:
@@ -93,6 +95,8 @@ class _Run:
         for part in reading.parts():
             if self.batch.rows >= BATCH_ROWS:
                 self.write()
+            if log.status != "taken":  # what was written said no
+                return
             self.batch.add(log, part)
             self.progress.rows += part.read
             self.look(self.progress)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from detmon import failpoints, models
+from detmon.errors import StoreError
 from detmon.formats.contract import Part, Reject, Warned, stored_schema
 from detmon.ingest.history import History, Trait, findings, look_back
 from detmon.ingest.rollups import rollups
@@ -129,7 +132,7 @@ class Batch:
             return
         staged = _Staged(self._staging, self._shares)
         failpoints.reach("ingest.staged")
-        with store.writing(create=True) as con, transaction(con):
+        with store.writing(create=True) as con, _said_plainly(store), transaction(con):
             staged.write(con, now)
             failpoints.reach("ingest.written")
         failpoints.reach("ingest.committed")
@@ -291,6 +294,21 @@ class _Staged:
             about |= {"ts_min": first, "ts_max": last, "denominator": log.denominator, "complete": share.complete}
             con.execute(statement("add_batch"), {"batch_id": first_batch + owner, **written, **about, "now": now})
             self.manifest.append(written)
+
+
+@contextmanager
+def _said_plainly(store: Store) -> Iterator[None]:
+    """A full disk or too little memory, as an error for users."""
+    import duckdb
+
+    faults = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.TransactionException)
+    try:
+        yield
+    except faults as error:
+        what = str(error).splitlines()[0]
+        raise StoreError(
+            f"cannot write {store.path}: {what}", "nothing of this batch is stored; run it again"
+        ) from error
 
 
 _CONFLICT_SHOWS = [

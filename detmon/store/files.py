@@ -56,7 +56,7 @@ def transaction(con: Connection) -> Iterator[None]:
         yield
         con.execute("COMMIT")
     except BaseException:
-        with suppress(duckdb.TransactionException):  # a failed COMMIT has ended the transaction already
+        with suppress(duckdb.Error):  # a failed COMMIT has ended it already; a full disk fails here again
             con.execute("ROLLBACK")
         raise
 
