@@ -117,6 +117,13 @@ class Client:
             found = con.execute(statement("list_quarantine"), {"file": file, "limit": limit})
             return [Quarantined(*row) for row in found.fetchall()]
 
+    def ask_sql(self, query: str) -> list[dict[str, Any]]:
+        """The rows of a question in SQL: read-only, without access to files or the network."""
+        from detmon.store.questions import ask
+
+        with self.store.reading() as con:
+            return ask(con, query)
+
     # --- configuration ---
 
     def show_config(self) -> Settings:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NOUNS: dict[str, str] = {
     "ingest": "Read prediction logs into the store.",
     "quarantine": "Records that were not stored, and why.",
+    "sql": "Ask the store in SQL, read-only.",
     "model": "The models detmon knows.",
     "status": "What is in the store, what fires, what waits.",
     "metric": "The metrics, and their values over time.",
