@@ -317,14 +317,22 @@ class RegisterNotifier(Protocol):
 
 
 class FormatReader(Protocol):
-    """One foreign log format. Batches carry the columns of `detmon.formats.CANONICAL`, `line` among them."""
+    """One foreign log format. Batches carry the columns of `detmon.formats.CANONICAL`, and `line` if rows have one.
+
+    Options, validation and the ambiguity detector work on them as on any other log. A reader may also have
+    `denominator` (known | unknown: whether images without detections are in the log), `layout` (of its boxes: xywh |
+    xyxy | cxcywh) and `prepare(source, options) -> options`, called before `read`.
+    """
 
     def sniff(self, head: bytes, path: str) -> str | None:
         """Why these first bytes are this format, or None."""
         ...
 
     def read(self, source: Any, options: Any) -> Iterator[RecordBatch]:
-        """The records of one file, in bounded memory."""
+        """The records of one file, in bounded memory.
+
+        `source` has `name`, `path` (None for a stream), `read(n)`, `whole()` and `as_path()`; bytes are decompressed.
+        """
         ...
 
 

@@ -225,6 +225,22 @@ def test_class_ids_off_by_one(take: Take, tmp_path: Path) -> None:
     assert [box["label"] for box in taken.rows[0]["detections"]] == ["car", "person"]
 
 
+def test_numbers_as_labels_get_their_names(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("person\ncar\n")
+    (tmp_path / "map.json").write_text('{"1": "person", "2": "car"}')
+    log = table(HEADER, [*ROW[:2], 2, *ROW[3:]], [*ROW[:2], 1, *ROW[3:]])
+    with pytest.raises(InputRefused) as refused:
+        take(log, "log.csv", model="m", categories=tmp_path / "names.txt")
+    assert (refused.value.code, refused.value.hint) == ("category_base", "--category-offset -1")
+    for options in (
+        {"categories": tmp_path / "names.txt", "category_offset": -1},
+        {"categories": tmp_path / "map.json"},
+    ):
+        taken = take(log, "log.csv", model="m", **options)
+        assert [box["label"] for box in taken.rows[0]["detections"]] == ["car", "person"]
+        assert taken.codes == ["twin_boxes"]
+
+
 YAML = [
     "names:\n  0: person\n  1: car\n",
     "names: [person, car]\n",

@@ -5,7 +5,8 @@ mapping, the ambiguity detector and validation happen behind it, the same for ev
 reader (`detmon.hookspecs.FormatReader`), first-party and third-party alike.
 """
 
+from detmon.formats.chunk import CANONICAL
 from detmon.formats.contract import Options, Part, Reading, Reject, Source, Warned, stored_schema
 from detmon.formats.reading import open_source
 
-__all__ = ["Options", "Part", "Reading", "Reject", "Source", "Warned", "open_source", "stored_schema"]
+__all__ = ["CANONICAL", "Options", "Part", "Reading", "Reject", "Source", "Warned", "open_source", "stored_schema"]

@@ -23,6 +23,7 @@ class CocoResults:
     """An array with one object a box."""
 
     denominator = "unknown"
+    names_classes = True
     file_names = False
 
     def fits(self, head: bytes) -> bool:
@@ -55,6 +56,7 @@ class CocoDataset:
     """One object with images, annotations that have scores, and categories."""
 
     denominator = "known"
+    names_classes = True
 
     def fits(self, head: bytes) -> bool:
         """A JSON object."""

@@ -15,6 +15,7 @@ from detmon.formats.frame import Frame, frame_of
 from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import Input
 from detmon.formats.instants import State
+from detmon.formats.names import read_names
 from detmon.formats.registry import Recognised, recognise
 from detmon.formats.stored import stored
 from detmon.formats.supply import Supply, check_options, image_ids
@@ -69,7 +70,9 @@ class OpenReading:
         self._options = options
         self._now = now
         self._tally = validation.Tally(numbered=self.denominator == "unknown")
-        self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"))
+        names_classes = getattr(reader, "names_classes", False)
+        names = read_names(options.categories) if options.categories is not None and not names_classes else None
+        self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"), names)
         self._supply.first_frame = options.frames[0] if options.frames else getattr(reader, "first_frame", None)
         self._images = _images(options, getattr(reader, "frame_id", None))
         self._chunks = chunks(reader.read(data, options) if reader is not None else iter(()))

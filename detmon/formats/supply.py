@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import InputRefused, UsageError
+from detmon.formats import ambiguity
 from detmon.formats.contract import Options
 from detmon.formats.frame import Frame
 from detmon.formats.instants import State
+from detmon.formats.names import Names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,11 +48,13 @@ def check_options(options: Options) -> None:
 class Supply:
     """Applies the options to one frame after the other; frames come in the file's order.
 
-    `layout` is how the log writes a box. Raises InputRefused where a size is needed and nobody knows it.
+    `layout` is how the log writes a box, `names` are those of class ids where labels are numbers. Raises InputRefused
+    where a size is needed and nobody knows it, and where names and class ids do not fit.
     """
 
-    def __init__(self, name: str, options: Options, layout: str = "xywh") -> None:
+    def __init__(self, name: str, options: Options, layout: str = "xywh", names: Names | None = None) -> None:
         self.name = name
+        self.names = names
         self.options = options
         self.layout = options.box_format or layout
         self.first_frame: int | None = None
@@ -81,6 +85,23 @@ class Supply:
             frame.numbers["confidence_floor"] = np.where(np.isnan(floor), options.confidence_floor, floor)
         if options.label is not None and frame.boxes.label.null_count:
             frame.boxes.label = frame.boxes.label.fill_null(options.label)
+        if self.names is not None:
+            self._name_classes(frame, self.names)
+
+    def _name_classes(self, frame: Frame, names: Names) -> None:
+        """Labels that are numbers become names."""
+        import pyarrow as pa
+
+        boxes = frame.boxes
+        places, texts = boxes.kinds
+        numbers = {text: int(text) for text in texts if text is not None and text.isdecimal()}
+        offset = self.options.category_offset
+        if names.listed and offset is None:
+            for finding in ambiguity.categories(numbers.values(), len(names.by_id), 0):
+                raise InputRefused(f"{self.name}: {finding.message}", finding.hint, code=finding.code)
+        named = [names.name(numbers[text], offset or 0) or text if text in numbers else text for text in texts]
+        boxes.label = pa.array(named, pa.string()).take(pa.array(places))
+        del boxes.kinds
 
     def _sizes(self, frame: Frame) -> None:
         import numpy as np
