@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from conftest import Shell
 from outbox_help import NOON, at, item, later, lines, notice, queue
 from slack_server import SlackServer, running
 
+from detmon import Client
 from detmon.hookspecs import Item
 from detmon.notices import Notice, canonical
 from detmon.notify import merge, outbox, owner
@@ -252,10 +256,6 @@ def test_names_that_do_not_exist(detmon: Shell) -> None:
 
 
 def test_threads_of_one_process_send_one_message(detmon: Shell) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from detmon import Client
-
     file = detmon.folder / "told.jsonl"
     queue(detmon.folder, notice(f"file:{file}"), notice(f"file:{file}", item("resolved"), slot="10:35"))
     with ThreadPoolExecutor(4) as pool:
@@ -270,3 +270,49 @@ def test_a_target_gets_its_share_of_the_run(detmon: Shell) -> None:
     delivery = detmon("--now", NOON, "notify", "send", "--json").json
     assert (delivery["sent"], delivery["queued"]) == (1, 4)
     assert {row["attempts"] for row in detmon("notify", "list", "--json").json} == {0, 1}
+
+
+def outages(detmon: Shell, seed: int, steps: int) -> None:
+    """Rules fire, remind and resolve while their target comes and goes; every episode is told as one sound story."""
+    chance = random.Random(seed)
+    folder, hidden = detmon.folder / "mount", detmon.folder / "unmounted"
+    folder.mkdir()
+    file = folder / "told.jsonl"
+    ended: list[str] = []
+    open_episodes: dict[int, str] = {}
+    for step in range(steps):
+        rule = chance.randrange(3)
+        slot = later(NOON, minutes=20 * step)
+        if rule not in open_episodes:
+            open_episodes[rule], kind = f"{rule}.{step}", "firing"
+        else:
+            kind = chance.choice(["reminder", "resolved"])
+        episode = open_episodes[rule]
+        if kind == "resolved":
+            ended.append(open_episodes.pop(rule))
+        told = item(kind, alert=f"A{rule}", episode_id=episode)
+        queue(detmon.folder, notice(f"file:{file}", told, slot=slot[11:16]), now=slot)
+        if chance.random() < 0.4:
+            here, there = (folder, hidden) if folder.exists() else (hidden, folder)
+            here.rename(there)
+        detmon("--now", slot, "notify", "send", code=None)
+    if hidden.exists():
+        hidden.rename(folder)
+    assert detmon("--now", later(NOON, minutes=20 * steps + 20), "notify", "send", "--json").json["queued"] == 0
+    stories: dict[str, str] = {}
+    for line in lines(file):
+        for one in line["items"]:
+            stories[one["episode_id"]] = f"{stories.get(one['episode_id'], '')}{one['kind'][0]}"
+    assert set(stories) == {*ended, *open_episodes.values()}
+    for episode, kinds in stories.items():  # f: firing, r: reminder or resolved, m: missed
+        assert re.fullmatch("m|fr+" if episode in ended else "fr*", kinds), (episode, kinds)
+
+
+def test_random_outages(detmon: Shell) -> None:
+    outages(detmon, seed=0, steps=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_many_random_outages(detmon: Shell, seed: int) -> None:
+    outages(detmon, seed + 100, steps=40)
