@@ -78,7 +78,7 @@ def runs_of(case: Mapping[str, Any], name: str, detmon: Shell) -> Iterator[tuple
         run = detmon("--now", text(moment), "alert", "check", name, "--json", code=4 if broken else 0).json
         detmon.monkeypatch.delenv("DETMON_FAILPOINT", raising=False)
         [instance] = [i for i in run["instances"] if i["alert"] == name]
-        yield instance["state"], [(e["slot"], e["kind"]) for e in run["events"] if e["alert"] == name]
+        yield instance["state"], [(e["slot"], e["kind"]) for e in run["events"] if e["kind"] in REPORTED]
 
 
 @pytest.mark.parametrize("case", of_kind("state"))
@@ -277,3 +277,29 @@ def test_who_is_told_again(case: dict[str, Any], detmon: Shell) -> None:
         before = len(lines(told))
         detmon("--now", text(moment), "alert", "check")
     assert (len(lines(told)) > before) == case["expected_message"]
+
+
+@pytest.mark.parametrize("case", of_kind("flapping"))
+def test_flapping_is_told_once(case: dict[str, Any], detmon: Shell) -> None:
+    rule = {**case["rule"]}
+    flap = rule.pop("flap")
+    assert flap["within"] == flap["quiet"]
+    case = {**case, "rule": rule}
+    last = case["samples"][-1][0]
+    quiet = [[last + 300 * number, 75] for number in range(1, 14)]
+    end = [[quiet[-1][0] + 300, 10]]
+    log = {**case, "samples": [*case["samples"], *quiet, *end]}
+    told = detmon.folder / "told.jsonl"
+    store(detmon.folder, log_of(log, "m"))
+    options = (*options_of(case), "--repeat", "never", "--notify", f"file:{told}")
+    detmon(
+        "alert", "create", "rule", "--model", "m", *options, "--flap", f"{flap['episodes']}/{int(flap['within'][:-1])}s"
+    )
+    for moment, _ in case["samples"]:
+        detmon("--now", text(moment), "alert", "check")
+    assert [line["kind"] for line in lines(told)] == case["expected_messages"]
+    assert "--keep-firing-for 10m would have made it one episode" in lines(told)[-1]["items"][0]["reason"]
+    detmon("--now", text(quiet[-1][0]), "alert", "check")
+    detmon("--now", text(end[-1][0]), "alert", "check")
+    later = [(line["kind"], line["items"][0]["reason"]) for line in lines(told)[len(case["expected_messages"]) :]]
+    assert later == [("stable", "firing"), ("resolved", None)]

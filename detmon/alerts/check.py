@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from detmon import __version__, failpoints, metrics
-from detmon.alerts import instances, lateness, machine, outcomes, rules
+from detmon.alerts import flapping, instances, lateness, machine, outcomes, rules
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Instance, Outcome
 from detmon.alerts.records import AlertCheck, Failure
@@ -388,12 +388,13 @@ def _step(result: Evaluated, labels: Labels, slot: datetime, outcome: Outcome) -
     after, events = machine.step(before, result.rule.definition, slot, outcome)
     if after.last_data_slot is None:
         after = replace(after, last_data_slot=slot)  # the clock of forget_after starts now
+    after, flaps = flapping.follow(after, result.rule.definition.flap, slot, events)
     result.instances[labels] = after
-    result.happened += [Happened(result.rule, after, event) for event in events]
+    result.happened += [Happened(result.rule, after, event) for event in (*events, *flaps)]
 
 
 def _forget(result: Evaluated, labels: Labels, slot: datetime, reason: str) -> None:
     instance = result.instances.pop(labels)
     if labels in result.before:
         result.gone.append(instance)
-    result.happened += [Happened(result.rule, instance, event) for event in machine.close(instance, slot, reason)]
+    result.happened += [Happened(result.rule, instance, event) for event in flapping.close(instance, slot, reason)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from detmon.alerts import flapping
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Event, Instance
 from detmon.alerts.rules import SEVERITIES, Rule
@@ -18,6 +19,8 @@ from detmon.times import format_duration, format_instant
 
 CAUSES = ("ingest_stalled", "model_silent")
 """Reasons of missing data that many rules share: told once a target, not once a rule."""
+TOLD = ("firing", "reminder", "flapping", "stable", "no_data", "error")
+"""News of something open, of which the target is to hear again."""
 EXPIRES_AFTER = {"email": timedelta(days=7), "sendmail": timedelta(days=7)}
 EXPIRES = timedelta(hours=24)
 
@@ -79,7 +82,7 @@ def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
         episode
         for changed in changes
         for episode in (
-            *(e for i in changed.instances for e in (i.episode_id, i.health_episode_id)),
+            *(e for i in changed.instances for e in (i.episode_id, i.health_episode_id, flapping.episode(i))),
             *(h.event.episode_id for h in changed.happened),
         )
         if episode
@@ -96,12 +99,25 @@ def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
 
 def _news(changed: Changed, memory: _Memory, default: Sequence[str]) -> Iterator[_News]:
     targets = changed.rule.definition.notify or tuple(default)
+    steadied = {h.instance.key for h in changed.happened if h.event.kind == "stable"}
     for instance in changed.instances:
-        if instance.condition == "firing":
+        if instance.flap.since is not None:
+            yield from _flapping(changed, instance, memory, targets)
+            continue
+        if instance.condition == "firing" and instance.key not in steadied:
             yield from _firing(changed, instance, memory, targets)
         if instance.told:
             yield from _unhealthy(changed, instance, memory, targets)
     yield from _ended(changed, memory, targets)
+
+
+def _flapping(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
+    """Instead of all other news of an instance: that it flaps."""
+    told = memory.targets(flapping.episode(instance))
+    events = [h.event for h in changed.happened if h.event.kind == "flapping" and h.instance.key == instance.key]
+    for target in targets:
+        if events and target not in told:
+            yield _one(changed, instance, events[-1], target, 1)
 
 
 def _firing(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
@@ -145,15 +161,19 @@ def _unhealthy(changed: Changed, instance: Instance, memory: _Memory, targets: S
 
 def _ended(changed: Changed, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
     """Rows 4, 5 and 8: what ended in this run, for those who knew; and what came and went unseen."""
+    unsteady = {i.key for i in changed.instances if i.flap.since is not None}
     began = {h.event.episode_id for h in changed.happened if h.event.kind == "firing"}
     for h in changed.happened:
         event = h.event
+        if event.kind == "stable":
+            for target in memory.targets(event.episode_id):
+                yield _one(changed, h.instance, replace(event, episode_id=h.instance.episode_id), target, 1)
         if event.kind not in ("resolved", "closed", "no_data_resolved", "error_resolved"):
             continue
         for target, (_, count) in memory.targets(event.episode_id).items():
             if changed.rule.definition.send_resolved:
                 yield _one(changed, h.instance, event, target, count)
-        if event.kind == "resolved" and event.episode_id in began:
+        if event.kind == "resolved" and event.episode_id in began and h.instance.key not in unsteady:
             for target in targets:
                 yield _one(changed, h.instance, replace(event, kind="missed"), target, 1)
 
@@ -239,7 +259,7 @@ def _rank(item: Item) -> tuple[int, float, list[tuple[str, str]]]:
 def _note_told(con: Connection, news: Sequence[_News], notices: Sequence[Notice]) -> None:
     """Note who knows of the open episodes now."""
     ids = {(notice.target, notice.group_key): notice.notice_id for notice in notices}
-    told = [one for one in news if one.item.episode_id and one.item.kind in ("firing", "reminder", "no_data", "error")]
+    told = [one for one in news if one.item.episode_id and one.item.kind in TOLD]
     if told:
         columns = {
             "episode_id": [one.item.episode_id for one in told],

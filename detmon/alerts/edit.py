@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from detmon.alerts import compose, instances, machine, rules
+from detmon.alerts import compose, flapping, instances, rules
 from detmon.alerts.instances import Happened
 from detmon.alerts.rules import BEHAVIOUR, Definition, Rule
 from detmon.errors import UsageError
@@ -97,7 +97,7 @@ class Editor:
         """End all that is open of a rule, and tell those who know."""
         states = list(instances.load(self.con, [rule])[rule.id].values())
         slot = rule.last_slot or rule.newest_slot(self.now)
-        happened = [Happened(rule, state, event) for state in states for event in machine.close(state, slot, reason)]
+        happened = [Happened(rule, state, event) for state in states for event in flapping.close(state, slot, reason)]
         run_id = os.urandom(6).hex()
         instances.record_events(self.con, happened, run_id, self.now)
         instances.drop(self.con, states)

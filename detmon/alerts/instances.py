@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from detmon.alerts.machine import SHOWN_EVENTS, Event, Instance
+from detmon.alerts.machine import SHOWN_EVENTS, Event, Flap, Instance
 from detmon.alerts.records import AlertEvent, AlertInstance
 from detmon.alerts.rules import Rule
 from detmon.metrics import Labels
 from detmon.notices import canonical
 from detmon.store import Connection, statement
-from detmon.times import format_duration
+from detmon.times import format_duration, parse_instant
 
 COLUMNS = (
     "condition", "active_since", "fired_at", "recovering_since", "episode_id", "peak", "health", "health_since",
@@ -85,9 +85,22 @@ def load(con: Connection, rules: Iterable[Rule]) -> dict[str, dict[Labels, Insta
             key=values["instance_key"],
             labels=labels,
             detail=json.loads(values["detail"] or "{}"),
+            flap=_flap(values["flap"]),
             **{name: values[name] for name in COLUMNS},
         )
     return found
+
+
+def _flap(text: str | None) -> Flap:
+    if text is None:
+        return Flap()
+    said = json.loads(text)
+    since, changed = (parse_instant(said[key]) if said[key] else None for key in ("since", "changed"))
+    return Flap(tuple(parse_instant(moment) for moment in said["fired"]), since, changed)
+
+
+def _flap_text(flap: Flap) -> str | None:
+    return None if flap == Flap() else canonical(vars(flap))
 
 
 def save(con: Connection, states: Sequence[tuple[Rule, Instance]]) -> None:
@@ -101,6 +114,7 @@ def save(con: Connection, states: Sequence[tuple[Rule, Instance]]) -> None:
         "version": [rule.version for rule, _ in states],
         "labels": [canonical(dict(instance.labels)) for _, instance in states],
         "detail": [canonical(instance.detail) for _, instance in states],
+        "flap": [_flap_text(instance.flap) for _, instance in states],
     }
     con.execute(statement("save_alert_instances"), columns)
 

@@ -71,6 +71,15 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Flap:
+    """When an instance fired lately, since when it flaps, and when its condition last changed."""
+
+    fired: tuple[datetime, ...] = ()
+    since: datetime | None = None
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Instance:
     """The state of one label set of one rule after `last_slot`."""
 
@@ -97,6 +106,7 @@ class Instance:
     detail: dict[str, Any] = field(default_factory=dict)
     last_slot: datetime | None = None
     last_data_slot: datetime | None = None
+    flap: Flap = Flap()
 
 
 def step(before: Instance, rule: Behaviour, slot: datetime, outcome: Outcome) -> tuple[Instance, list[Event]]:
