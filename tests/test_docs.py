@@ -1,7 +1,7 @@
 """The README and the guides are run: `shell` blocks as scripts, `console` blocks with their output compared.
 
-Each page runs in a folder of its own, a copy of what `detmon demo` leaves (the README has its logs only), with the demo's
-clock. In a `console` block `…` stands for any text.
+Each page runs in a folder of its own, a copy of what `detmon demo` leaves (the README has its logs only), with the
+demo's clock. In a `console` block `…` stands for any text.
 """
 
 from __future__ import annotations
