@@ -91,3 +91,11 @@ def test_the_set_up_commands_are_those_of_ci() -> None:
     assert commands[0] == "pip install . && detmon demo"
     assert "pytest" in commands[1]
     assert all(command in script for command in commands)
+
+
+def test_the_program_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from detmon import __version__
+    from detmon.cli.app import run
+
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"detmon {__version__}\n"

@@ -82,6 +82,14 @@ class Nouns(TyperGroup):
 app = typer.Typer(cls=Nouns, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from detmon import __version__
+
+        output.line(f"detmon {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def detmon(
     ctx: typer.Context,
@@ -95,17 +103,14 @@ def detmon(
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No notes on stderr.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More notes on stderr.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Watch object-detection models in production.
 
     Example: detmon ingest logs/*.parquet && detmon alert check
     """
-    if version:
-        from detmon import __version__
-
-        output.line(f"detmon {__version__}")
-        raise typer.Exit
     ctx.obj = Session(db, config, now, lock_timeout, verbose - quiet)
 
 
