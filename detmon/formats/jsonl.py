@@ -24,6 +24,8 @@ CHUNK = 16 << 20
 PATIENCE = 5.0
 """Seconds after which a chunk of a stream is handed on, however small."""
 LONGEST_LINE = 16 << 20
+FEW = 256 << 10
+"""Bytes that are read line by line rather than cut smaller to find a bad line among them."""
 PEEKED = 500
 """Lines of a file that are read with Python too: their keys, types and the shape of their boxes are known then."""
 
@@ -64,7 +66,7 @@ class JsonLines:
         parser = _Parser(options)
         try:
             for lines in whole_lines(source, patience=self.patience):
-                yield parser.chunk(lines)
+                yield from parser.chunks(lines)
         finally:
             parser.close()
 
@@ -161,19 +163,30 @@ class _Parser:
         self.peeked = False
         self.spool: Any = None
 
-    def chunk(self, lines: Lines) -> Chunk:
+    def chunks(self, lines: Lines) -> Iterator[Chunk]:
         """The records of some lines."""
         seen: list[Seen] = []
         if not self.peeked and lines.data and not lines.data.isspace():
             self.peeked = True
             seen = self._peek(lines.data)
-        found = None if self.map else self._fast(lines)
-        if found is None:
-            found = _slowly(lines, self.map)
-            seen = []
-        found.rejects[:0] = lines.rejects
-        found.seen += seen
-        return found
+        if self.map or self.odd:
+            yield _slowly(lines, self.map)
+        else:
+            yield from self._narrowed(lines, seen)
+
+    def _narrowed(self, lines: Lines, seen: list[Seen]) -> Iterator[Chunk]:
+        """The fast way; where that fails, the same with parts of the lines, down to few that are read one by one."""
+        found = self._fast(lines)
+        if found is not None:
+            found.rejects[:0] = lines.rejects
+            found.seen += seen
+            yield found
+        elif len(lines.data) <= FEW:
+            yield _slowly(lines, self.map)
+        else:
+            for piece in _pieces(lines):
+                yield from self._narrowed(piece, seen)
+                seen = []
 
     def _peek(self, data: bytes) -> list[Seen]:
         """Look at the first lines with Python: unknown keys, odd types, odd tags, how boxes are written."""
@@ -194,7 +207,7 @@ class _Parser:
         import duckdb
 
         data = lines.data
-        if self.odd or _suspicious(data, self.spaced):
+        if _suspicious(data, self.spaced):
             return None
         try:
             table = self._duckdb(data)
@@ -232,6 +245,18 @@ class _Parser:
         if self.con is not None:
             self.con.close()
             self.spool.close()
+
+
+def _pieces(lines: Lines) -> Iterator[Lines]:
+    """The lines in about eight parts."""
+    data, number, begin = lines.data, lines.first, 0
+    rejects = lines.rejects
+    while begin < len(data):
+        end = data.find(b"\n", begin + len(data) // 8) + 1 or len(data)
+        piece = data[begin:end]
+        ends = piece.count(b"\n")
+        yield Lines(piece, number, ends, rejects, last=lines.last and end == len(data))
+        number, begin, rejects = number + ends, end, []
 
 
 def _suspicious(data: bytes, spaced: bool) -> bool:
@@ -293,7 +318,7 @@ def _texts(data: bytes, places: Sequence[int]) -> list[str]:
 def _slowly(lines: Lines, mapping: dict[str, str]) -> Chunk:
     """Line by line, with exact reasons."""
     rows: list[dict[str, Any]] = []
-    rejects: list[Reject] = []
+    rejects: list[Reject] = [*lines.rejects]
     seen: list[Seen] = []
     texts: list[bytes] = []
     everything = lines.data.split(b"\n")
