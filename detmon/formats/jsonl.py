@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from detmon.formats import objects
@@ -172,7 +174,8 @@ class _Parser:
         if self.map or self.odd:
             yield _slowly(lines, self.map)
         else:
-            yield from self._narrowed(lines, seen)
+            found = list(self._narrowed(lines, seen))
+            yield from found if self.struct_boxes or len(found) == 1 else [_joined(found)]
 
     def _narrowed(self, lines: Lines, seen: list[Seen]) -> Iterator[Chunk]:
         """The fast way; where that fails, the same with parts of the lines, down to few that are read one by one."""
@@ -245,6 +248,25 @@ class _Parser:
         if self.con is not None:
             self.con.close()
             self.spool.close()
+
+
+def _joined(pieces: list[Chunk]) -> Chunk:
+    """Chunks that follow one another as one."""
+    import pyarrow as pa
+
+    names = raw_schema().names
+    table = pa.concat_tables([piece.table.select(names).cast(raw_schema()) for piece in pieces])
+    begins = list(accumulate((piece.table.num_rows for piece in pieces), initial=0))
+
+    def raw(rows: Sequence[int]) -> list[str]:
+        found = []
+        for row in rows:
+            place = bisect_right(begins, row) - 1
+            found += pieces[place].raw([row - begins[place]])
+        return found
+
+    rejects = [reject for piece in pieces for reject in piece.rejects]
+    return Chunk(table, raw, rejects, [one for piece in pieces for one in piece.seen])
 
 
 def _pieces(lines: Lines) -> Iterator[Lines]:
