@@ -293,6 +293,16 @@ def test_options_of_the_configuration(detmon: Shell) -> None:
     assert found == [("flag", "2026-07-20 06:00:00")]
 
 
+def test_many_boxes_fill_a_batch(detmon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detmon.ingest.BATCH_BOXES", 40)
+    for n in range(6):
+        (detmon.folder / f"{n}.jsonl").write_text(jsonl(record(n, detections=[box()] * 25)))
+    detmon("ingest", *sorted(detmon.folder.glob("*.jsonl")))
+    found = query(detmon.folder, "SELECT count(DISTINCT batch_id), sum(images) FROM rollup_images")
+    assert found == [(3, 6)]  # two files a transaction, one partial cell each
+    assert proved(detmon.folder)
+
+
 def test_dry_run_writes_nothing(detmon: Shell) -> None:
     (detmon.folder / "a.jsonl").write_text(jsonl(*LINES, BAD, {**record(), "time_stamp": 1}))
     ran = detmon("ingest", "a.jsonl", "--dry-run", "--json")

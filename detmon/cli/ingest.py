@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,9 @@ def ingest(
     if not named:
         raise UsageError("nothing to read", "detmon ingest FILE, FOLDER, 'GLOB' or - for standard input")
     given = {name: value for name, value in ctx.params.items() if name in READING and _said(value)}
+    os.environ.setdefault(
+        "ARROW_DEFAULT_MEMORY_POOL", "system"
+    )  # its own keeps 100 MB more, and costs a tenth more CPU
     client = options.client(ctx)
     if dry_run:
         expected = client.preview_ingest(named, **given)

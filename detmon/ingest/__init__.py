@@ -27,6 +27,8 @@ from detmon.ingest.streams import Followed
 from detmon.store import Store, statement
 
 BATCH_ROWS = 1_000_000
+BATCH_BOXES = 8_000_000
+"""A batch is written when it holds so many rows or boxes; fewer cost more time and space a row, more cost memory."""
 STREAM_SECONDS = 5.0
 """A stream's rows are written at least this often while more arrive, and at once when nothing waits."""
 GAP = 0.2
@@ -93,7 +95,7 @@ class _Run:
                 pass
             reading = self._open(source, options)
         for part in reading.parts():
-            if self.batch.rows >= BATCH_ROWS:
+            if self.batch.rows >= BATCH_ROWS or self.batch.boxes >= BATCH_BOXES:
                 self.write()
             if log.status != "taken":  # what was written said no
                 return

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RAW_LIMIT = 2000
 """Characters of a rejected record that are kept."""
+WRITING_MEMORY = "450MB"
+"""What DuckDB may take while a batch is written."""
 RESENT_WITHIN = timedelta(days=1)
 """A record logged twice is looked for so far around the batch's own times (`--dedup full`: everywhere)."""
 
@@ -75,10 +77,6 @@ class _Share:
     read: int = 0
     complete: bool = False
 
-    @property
-    def rows(self) -> int:
-        return sum(table.num_rows for table in self.tables)
-
     def add(self, table: pa.Table) -> None:
         """Keep rows, and what they tell about each model."""
         import pyarrow.compute as pc
@@ -100,10 +98,10 @@ class Conflict(Exception):
 
 
 class Batch:
-    """Rows gathered in memory until they are written; `rows` says how many."""
+    """Rows gathered in memory until they are written; `rows` and `boxes` say how many."""
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows = self.boxes = 0
         self._shares: list[_Share] = []
         self._staging = connect()
         self._staging.execute("SET preserve_insertion_order = true")  # derived ids join their rows by place
@@ -116,6 +114,7 @@ class Batch:
         if part.table.num_rows:
             share.add(_encoded(self._identified(part.table)))
             self.rows += part.table.num_rows
+            self.boxes += _boxes(share.tables[-1])
 
     def end(self, log: Log) -> None:
         """The log has been read to its end."""
@@ -124,7 +123,9 @@ class Batch:
     def drop(self, log: Log) -> None:
         """Forget what is not written of `log`."""
         self._shares = [share for share in self._shares if share.log is not log]
-        self.rows = sum(share.rows for share in self._shares)
+        tables = [table for share in self._shares for table in share.tables]
+        self.rows = sum(table.num_rows for table in tables)
+        self.boxes = sum(_boxes(table) for table in tables)
 
     def write(self, store: Store, now: datetime) -> None:
         """Write all that was gathered in one transaction, and start anew. Raises Conflict (nothing is written)."""
@@ -133,12 +134,13 @@ class Batch:
         staged = _Staged(self._staging, self._shares)
         failpoints.reach("ingest.staged")
         with store.writing(create=True) as con, _said_plainly(store), transaction(con):
+            con.execute(f"SET memory_limit = '{WRITING_MEMORY}'")  # the batch itself needs the rest
             staged.write(con, now)
             failpoints.reach("ingest.written")
         failpoints.reach("ingest.committed")
         for share, written in zip(self._shares, staged.manifest, strict=True):
             share.log.count(written)
-        self._shares, self.rows = [], 0
+        self._shares, self.rows, self.boxes = [], 0, 0
 
     def close(self) -> None:
         """Give the memory back."""
@@ -333,6 +335,10 @@ def _encoded(table: pa.Table) -> pa.Table:
     boxes = pa.StructArray.from_arrays(fields, [field.name for field in boxes.type])
     offsets = pc.subtract(lists.offsets, lists.offsets[0])
     return table.set_column(place, "detections", pa.ListArray.from_arrays(offsets, boxes))
+
+
+def _boxes(table: pa.Table) -> int:
+    return sum(len(batch["detections"].values) for batch in table.to_batches())
 
 
 def _gathered(shares: list[_Share]) -> pa.Table:
