@@ -367,3 +367,21 @@ def test_usage_errors(detmon: Shell) -> None:
     with pytest.raises(Exception, match="unknown option of ingest 'modle'"):
         Client().ingest("a.jsonl", modle="m")
     assert not (detmon.folder / "detmon.duckdb").exists()
+
+
+def test_a_damaged_pipe_is_called_by_its_name(detmon: Shell) -> None:
+    failed = detmon("ingest", "-", stdin=b"PAR1" + b"x" * 100, code=4)
+    assert "error: - is cut off or damaged" in failed.err
+    assert ".spool" not in failed.err
+
+
+def test_many_logs_alike_are_introduced_once_and_a_short_history_raises_no_alarm(detmon: Shell) -> None:
+    row = '{"model_id":"m","timestamp":"2026-03-0%dT08:00:00Z","image_id":"%d","detections":[%s]}'
+    box = '{"label":"%s","confidence":0.%d,"bbox":[1,2,3,4]}'
+    Path("0.jsonl").write_text(row % (1, 0, box % ("car", 9)) + "\n")
+    for day in (2, 3):
+        boxes = ",".join(box % ("car" if n % 2 else "bus", n % 9 + 1) for n in range(600))
+        Path(f"{day}.jsonl").write_text("".join(row % (day, n, boxes) + "\n" for n in range(2)))
+    done = detmon("ingest", "0.jsonl", "2.jsonl", "3.jsonl")
+    assert done.err.count("read as detmon") == 1
+    assert "label_map_changed" not in done.err

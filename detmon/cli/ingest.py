@@ -95,8 +95,7 @@ def _said(value: Any) -> bool:
 def _complain(done: Ingested | Preview) -> None:
     for file in done.files:
         for warning in file.warnings:
-            times = f" ({warning.count:,})" if warning.count > 1 else ""
-            output.warn(f"{file.path}: {warning.code}: {warning.message}{times}")
+            output.warn(f"{file.path}: {warning.code}: {warning.message}")
     for error in done.errors:
         output.complain(error)
 
@@ -105,12 +104,16 @@ def _show(done: Ingested) -> None:
     if len(done.files) > 1:
         output.rows(done.files, ["path", "format", "status", "predictions", "detections", "duplicates", "rejected"])
     seen = sum(file.status == "seen" for file in done.files)
-    text = f"{done.predictions:,} predictions with {done.detections:,} detections"
+    text = f"{_count(done.predictions, 'prediction')} with {_count(done.detections, 'detection')}"
     for count, what in ((done.duplicates, "duplicates"), (done.rejected, "rejected"), (seen, "files seen before")):
         text += f", {count:,} {what}" if count else ""
     output.line(text)
     if done.rejected:
         output.note("`detmon quarantine list` shows the rejected records")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _show_preview(expected: Preview) -> None:

@@ -11,6 +11,7 @@ from detmon.errors import InputRefused, UnknownName
 from detmon.formats import objects
 from detmon.formats.contract import Options
 from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.parquet import open_parquet
 from detmon.formats.refused import LATER, not_yet, refused_by_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def recognise(data: Input, options: Options, others: Mapping[str, FormatReader])
         raise not_yet(data.name, asked)
     if not data.head.strip():
         return Recognised("detmon" if asked == "auto" else asked, "it is empty", None)
-    path = str(data.as_path()) if data.head.startswith(PARQUET) else data.name
+    path = data.name
+    if data.head.startswith(PARQUET):
+        path = str(data.as_path())
+        open_parquet(path, data.name)  # raises under the name that the user knows
     found = [
         Recognised(name, because, reader)
         for name, reader in _candidates(asked, others)

@@ -52,6 +52,8 @@ class _Run:
     logs: list[Log] = field(default_factory=list)
     warnings: dict[int, list[Warned]] = field(default_factory=dict)
     errors: list[DetmonError] = field(default_factory=list)
+    said: str = ""
+    """How the last log was recognised."""
     begun: float = field(default_factory=time.monotonic)
     last_write: float | None = None
 
@@ -89,7 +91,7 @@ class _Run:
     def _read(self, log: Log, source: Source, options: Options) -> None:
         reading = self._open(source, options)
         log.format, log.denominator = reading.format, reading.denominator
-        self.note(f"{log.path} read as {reading.format}: {reading.because}")
+        self._say(log, reading)
         if log.strict and source.path:
             for _ in reading.parts():  # raises at the first bad record, before anything is written
                 pass
@@ -108,6 +110,13 @@ class _Run:
         self.warnings[id(log)] = reading.warnings()
         if log.sha256:
             self.seen.add(log.sha256)
+
+    def _say(self, log: Log, reading: Reading) -> None:
+        """How a log was recognised; logs that are like the one before need no word."""
+        how = f"read as {reading.format}: {reading.because}"
+        if how != self.said:
+            self.note(f"{log.path} {how}")
+        self.said = how
 
     def _open(self, source: Source, options: Options) -> Reading:
         return formats.open_source(source, options, now=self.clock())

@@ -73,7 +73,8 @@ def findings(model_id: str, now: Trait, before: History) -> list[Warned]:
         found.append(Warned("floor_moved", f"{text}: mean confidence and counts are not comparable", 1))
     new = {label: n for label, n in now.labels.items() if label not in before.labels}
     total, unknown = now.labels.total(), sum(new.values())
-    if before.labels and total >= ENOUGH_BOXES and unknown > NEW_LABELS * total:
+    known = before.boxes >= ENOUGH_BOXES or len(new) == len(now.labels)  # a short history lacks labels by chance
+    if before.labels and known and total >= ENOUGH_BOXES and unknown > NEW_LABELS * total:
         names = ", ".join(sorted(new, key=lambda label: -new[label])[:3])
         text = f"{model_id}: {unknown} of {total} boxes have labels it never had before ({names})"
         found.append(Warned("label_map_changed", f"{text}: another label map? Drift will show it", unknown))
