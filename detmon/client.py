@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
+    from detmon.plugins import Registry
 
 
 class Client:
@@ -97,6 +98,7 @@ class Client:
             given=given,
             tables=self.config.table("ingest"),
             clock=self.now,
+            readers=self._plugins().formats,
             follow=follow,
             note=self._note,
             look=look or (lambda _: None),
@@ -107,7 +109,8 @@ class Client:
         from detmon.ingest import preview
 
         tables = self.config.table("ingest")
-        return preview(self.store, _names(source), given=given, tables=tables, clock=self.now)
+        readers = self._plugins().formats
+        return preview(self.store, _names(source), given=given, tables=tables, clock=self.now, readers=readers)
 
     def list_quarantine(self, file: str | None = None, limit: int | None = None) -> list[Quarantined]:
         """The records that were not stored, oldest first."""
@@ -363,6 +366,11 @@ class Client:
         from detmon.notify import parse_target
 
         return str(parse_target(self.config, text))
+
+    def _plugins(self) -> Registry:
+        from detmon.plugins import load
+
+        return load(self.config.table("plugins"))
 
     def _default_targets(self) -> Sequence[str]:
         targets = self.config.table("notify").get("default", [])

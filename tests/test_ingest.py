@@ -385,3 +385,15 @@ def test_many_logs_alike_are_introduced_once_and_a_short_history_raises_no_alarm
     done = detmon("ingest", "0.jsonl", "2.jsonl", "3.jsonl")
     assert done.err.count("read as detmon") == 1
     assert "label_map_changed" not in done.err
+
+
+def test_halves_of_a_millionth_are_rounded_alike_everywhere(detmon: Shell) -> None:
+    scores = [k / 128 for k in range(1, 128)] + [0.1234565, 0.7654325]
+    boxes = ",".join(f'{{"label":"car","confidence":{score!r},"bbox":[1,2,3,4]}}' for score in scores)
+    line = f'{{"model_id":"m","timestamp":"2026-03-01T08:00:00Z","image_id":"a","detections":[{boxes}]}}'
+    detmon("ingest", "-", stdin=line)
+    with Store(Path("detmon.duckdb")).reading() as con:
+        assert rollups_equal_raw(con)
+        by_image = con.execute("SELECT sum(confidence_sum) FROM predictions").fetchall()[0][0]
+        by_box = con.execute("SELECT sum(round(CAST(confidence AS DOUBLE) * 1e6)) FROM detections").fetchall()[0][0]
+        assert round(by_image * 1e6) == by_box

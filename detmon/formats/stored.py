@@ -101,7 +101,7 @@ def _score_columns(frame: Frame) -> dict[str, pa.Array]:
     confidence, offsets = boxes.confidence, boxes.offsets
     some_missing = not boxes.scored.all()
     known = np.where(boxes.scored, confidence, 0) if some_missing else confidence
-    micro = np.rint(known.astype(np.float64) * 1e6).astype(np.int64)
+    micro = np.floor(known.astype(np.float32).astype(np.float64) * 1e6 + 0.5).astype(np.int64)  # as SQL rounds
     n = _reduced(np.add, boxes.scored.astype(np.int64), offsets, 0) if some_missing else boxes.counts
     lowest = _reduced(np.fmin, confidence, offsets, np.nan)
     highest = _reduced(np.fmax, confidence, offsets, np.nan)

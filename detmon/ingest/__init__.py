@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from detmon import formats
 from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
+from detmon.hookspecs import FormatReader
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
 from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
@@ -46,6 +47,7 @@ class _Run:
     clock: Callable[[], datetime]
     note: Callable[[str], None]
     look: Callable[[Progress], None]
+    readers: Mapping[str, FormatReader]
     progress: Progress
     batch: Batch = field(default_factory=Batch)
     seen: set[str] = field(default_factory=set)
@@ -119,7 +121,7 @@ class _Run:
         self.said = how
 
     def _open(self, source: Source, options: Options) -> Reading:
-        return formats.open_source(source, options, now=self.clock())
+        return formats.open_source(source, options, now=self.clock(), readers=self.readers)
 
     def _due(self, stream: BinaryIO) -> bool:
         waited = time.monotonic() - (self.last_write or self.begun)
@@ -138,18 +140,19 @@ def run(
     given: Mapping[str, Any],
     tables: Mapping[str, Any],
     clock: Callable[[], datetime],
+    readers: Mapping[str, FormatReader],
     follow: bool = False,
     note: Callable[[str], None] = lambda _: None,
     look: Callable[[Progress], None] = lambda _: None,
 ) -> Ingested:
     """Ingest files, folders, globs and `-` (docs/ingest.md).
 
-    `given` are the options of the call, `tables` those of the configuration by glob. A log that is refused or fails
-    leaves the others untouched and stands in the result, with its error in `errors`.
+    `given` are the options of the call, `tables` those of the configuration by glob, `readers` the formats of plugins.
+    A log that is refused or fails leaves the others untouched and stands in the result, with its error in `errors`.
     """
     sources = resolve(named)
     chosen = [settings(given, tables, source) for source in sources]
-    call = _Run(store, clock, note, look, Progress(len(sources)), seen=_seen(store))
+    call = _Run(store, clock, note, look, readers, Progress(len(sources)), seen=_seen(store))
     ended_by = None
     try:
         with _followed(sources) if follow else nullcontext() as followed:
@@ -203,13 +206,15 @@ def preview(
     given: Mapping[str, Any],
     tables: Mapping[str, Any],
     clock: Callable[[], datetime],
+    readers: Mapping[str, FormatReader],
 ) -> Preview:
     """What `run` would do, without writing: each log is read to its end. Duplicates are not looked for."""
     seen = _seen(store)
     files, errors = [], []
     for source in resolve(named):
         try:
-            files.append(_looked_at(source, settings(given, tables, source).options, seen, clock()))
+            options = settings(given, tables, source).options
+            files.append(_looked_at(source, options, readers, seen, clock()))
         except DetmonError as error:
             status = "refused" if isinstance(error, InputRefused) else "failed"
             files.append(LogPreview(source.name, None, None, status, {}, (), 0, 0, 0, ()))
@@ -217,11 +222,13 @@ def preview(
     return Preview(tuple(files), tuple(errors))
 
 
-def _looked_at(source: Source, options: Options, seen: set[str], now: datetime) -> LogPreview:
+def _looked_at(
+    source: Source, options: Options, readers: Mapping[str, FormatReader], seen: set[str], now: datetime
+) -> LogPreview:
     import pyarrow.compute as pc
 
     status = "seen" if source.path and fingerprint(source.path)[0] in seen else "taken"
-    reading = formats.open_source(source, options, now=now)
+    reading = formats.open_source(source, options, now=now, readers=readers)
     records = tuple(reading.sample(SHOWN))
     predictions = detections = rejected = 0
     for part in reading.parts():
