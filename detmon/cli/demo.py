@@ -35,11 +35,10 @@ def demo(
 
 def _tell(story: Story) -> None:
     taken = story.ingested
-    output.line(
-        f"{story.days} days of {story.cameras} cameras, {taken.predictions:,} images, {taken.detections:,} boxes: "
-        f"{story.truth}."
-    )
-    output.line(f"What {len(story.alerts)} alert rules said of it, checked {story.checks} times:")
+    boxes = f"{taken.predictions:,} images, {taken.detections:,} boxes"
+    output.line(f"{story.days} days of {story.cameras} cameras: {boxes}.")
+    output.line(f"What was done to them: {story.truth}.")
+    output.line(f"What {len(story.alerts)} alert rules found, checked {story.checks} times:")
     output.line()
     for rule in story.alerts:
         found = [one for one in story.episodes if one["alert"] == rule.name]
