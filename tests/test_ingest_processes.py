@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import synthetic
 from conftest import Shell
@@ -268,3 +269,27 @@ def test_progress_on_a_terminal_only(detmon: Shell) -> None:
     assert re.search(r"\x1b\[", shown)
     piped = detmon.process("ingest", "a.jsonl")
     assert b"\x1b" not in piped.stdout + piped.stderr
+
+
+@pytest.mark.parametrize("mebibytes", [40, pytest.param(2048, marks=pytest.mark.slow)])
+def test_a_huge_line_through_a_pipe_costs_bounded_memory_and_its_neighbours_nothing(
+    detmon: Shell, mebibytes: int
+) -> None:
+    before, after = (jsonl(*(record(k) for k in part)).encode() for part in (range(10), range(10, 20)))
+    with started(Shell.command("ingest", "-", "--json"), detmon.folder, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(before + b'{"model_id":"m","image_id":"')
+        for _ in range(mebibytes):
+            process.stdin.write(b"x" * (1 << 20))
+        process.stdin.write(b'"}\n' + after)
+        process.stdin.flush()
+        peak = 0
+        if mebibytes > 1000:
+            peak = psutil.Process(process.pid).memory_info().rss
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert (report["predictions"], report["rejected"]) == (20, 1)
+    assert peak < 600 << 20
+    row = detmon("quarantine", "list", "--json").json[0]
+    assert (row["code"], row["line"], len(row["raw"])) == ("line_too_long", 11, 2000)
