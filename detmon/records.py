@@ -79,22 +79,6 @@ class Settings(Record):
 
 
 @dataclass(frozen=True)
-class Story(Record):
-    """What `detmon demo` did and found."""
-
-    folder: str
-    model_id: str
-    cameras: int
-    days: int
-    ingested: Any
-    alerts: tuple[Any, ...]
-    checks: int
-    episodes: tuple[Mapping[str, Any], ...]
-    firing: tuple[Mapping[str, Any], ...]
-    notices: int
-
-
-@dataclass(frozen=True)
 class Delivery(Record):
     """What a run did with the outbox: `sent`, `merged` by it; waiting, dead and on their way elsewhere after it.
 
