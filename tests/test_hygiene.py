@@ -84,6 +84,18 @@ def test_every_verb_shows_an_example(words: tuple[str, ...], capsys: pytest.Capt
     assert re.search(r"Example: .*detmon\b", capsys.readouterr().out, re.S)
 
 
+def test_the_two_doors_are_equal() -> None:
+    """Every verb calls one method of the client, and there is no method that no verb calls."""
+    from detmon.client import Client
+
+    called = set()
+    for file in (ROOT / "detmon" / "cli").glob("*.py"):
+        called |= set(re.findall(r"\bclient(?:\(ctx\))?\.(\w+)\(", file.read_text("utf-8")))
+    methods = {name for name, value in vars(Client).items() if callable(value) and not name.startswith("_")}
+    assert methods - called == {"now"}
+    assert called <= methods
+
+
 def test_the_set_up_commands_are_those_of_ci() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     script = (ROOT / ".ci" / "run").read_text("utf-8")
