@@ -1,6 +1,6 @@
 """detmon watches object-detection models in production.
 
-Public: `Client`, the errors, `hookimpl`, and the modules `detmon.hookspecs`, `detmon.testing` and `detmon.log`.
+Public: `Client`, the errors, `hookimpl`, and the modules `detmon.hookspecs` and `detmon.testing`.
 Everything is loaded when it is first used: cron starts this package every minute.
 """
 

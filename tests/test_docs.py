@@ -81,3 +81,10 @@ def matches(output: str, expected: str) -> bool:
     wanted = "\n".join(line.rstrip() for line in expected.strip().splitlines())
     pattern = ".*?".join(re.escape(piece) for piece in wanted.split("…"))
     return re.fullmatch(pattern, tidy, re.S) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
