@@ -37,15 +37,22 @@ class ConfigError(UsageError):
     """A configuration file or environment variable cannot be used."""
 
 
+FEW = 8
+"""So many known names are listed where none is alike."""
+
+
 class UnknownName(UsageError):
-    """A name that does not exist; the message lists the nearest one that does."""
+    """A name that does not exist; the hint is the nearest one that does, or all where they are few."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), hint: str | None = None) -> None:
         self.kind = kind
         self.name = name
+        known = list(known)
         self.nearest = nearest(name, known)
         if hint is None and self.nearest:
             hint = f"did you mean {self.nearest!r}?"
+        elif hint is None and 0 < len(known) <= FEW:
+            hint = f"one of {', '.join(known)}"
         super().__init__(f"unknown {kind} {name!r}", hint)
 
 

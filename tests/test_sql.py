@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from conftest import Shell
 from test_ingest import LINES, box, jsonl, record
@@ -59,3 +61,8 @@ def test_what_is_refused(store: Shell, query: str, says: str) -> None:
 
 def test_without_a_store(detmon: Shell) -> None:
     assert "no store at" in detmon("sql", "SELECT 1", code=2).err
+
+
+def test_a_time_with_a_zone(store: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytz", None)  # as where nothing but detmon is installed
+    assert "column::TIMESTAMP" in store("sql", "SELECT ts::TIMESTAMPTZ FROM predictions", code=2).err

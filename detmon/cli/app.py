@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from detmon.cli import output
-from detmon.errors import DetmonError, UsageError, nearest
+from detmon.errors import DetmonError, OperationError, UsageError, nearest
 
 if TYPE_CHECKING:
     from detmon.client import Client
@@ -116,6 +116,7 @@ def detmon(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    output.prepare()
     sys.exit(run(argv))
 
 
@@ -133,8 +134,13 @@ def run(argv: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
-        return 141
+        return _reader_gone()
+    except SystemExit as leave:  # typer's and rich's answer to a closed pipe
+        if isinstance(leave.__context__, BrokenPipeError):
+            return _reader_gone()
+        raise
+    except OSError as error:
+        return _failed(OperationError(f"{error.filename or 'writing the output'}: {error.strerror or error}"), 4)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument
             if os.environ.get("DETMON_DEBUG") == "1":
@@ -150,6 +156,11 @@ def run(argv: list[str] | None = None) -> int:
             "this is a fault of detmon; DETMON_DEBUG=1 shows the traceback",
         )
         return _failed(unexpected, unexpected.exit_code)
+
+
+def _reader_gone() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains at exit
+    return 141
 
 
 def _failed(error: DetmonError, code: int) -> int:

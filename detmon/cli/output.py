@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -23,9 +24,19 @@ class Format(StrEnum):
     csv = "csv"
 
 
+def prepare() -> None:
+    """Make stdout and stderr take all that is written: a closed one leads nowhere, what its letters lack is escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
 def document(data: Any) -> None:
     """One JSON document."""
-    sys.stdout.write(json.dumps(plain(data), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(_json(plain(data), indent=2) + "\n")
 
 
 def rows(
@@ -41,7 +52,7 @@ def rows(
         document(records)
     elif format is Format.jsonl:
         for record in records:
-            sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(_json(record) + "\n")
     elif format is Format.csv:
         _csv(records)
     elif records:
@@ -117,6 +128,12 @@ def printable(text: str) -> str:
 
 def _stderr(text: str) -> None:
     sys.stderr.write("\n".join(printable(part) for part in text.splitlines()) + "\n")
+
+
+def _json(data: Any, indent: int | None = None) -> str:
+    """JSON in the letters of stdout's encoding: escapes, where it is not a Unicode one."""
+    unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    return json.dumps(data, ensure_ascii=not unicode, indent=indent, allow_nan=False)
 
 
 def _csv(records: list[dict[str, Any]]) -> None:

@@ -196,7 +196,7 @@ class Store:
                 f"{self.path} was written by another version of DuckDB than the installed {duckdb.__version__}: {text}",
                 "install the version that wrote it (files of DuckDB 2 do not open in 1.5)",
             )
-        if "not a valid DuckDB database" in text:
+        if "not a valid DuckDB database" in text or "in-memory database in read-only mode" in text:  # a log, for one
             return StoreError(f"{self.path} is not a detmon store", "--db PATH or DETMON_DB names another file")
         if error.__class__.__name__ in ("IOException", "InternalException", "SerializationException"):
             return StoreError(f"cannot open {self.path}: {text}")

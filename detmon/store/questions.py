@@ -31,6 +31,8 @@ def ask(con: Connection, query: str) -> list[dict[str, Any]]:
         names = _distinct([column[0] for column in found.description or ()])
         return [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found.fetchall()]
     except duckdb.Error as error:
+        if "pytz" in str(error):
+            raise UsageError("a time with a zone cannot be shown", "cast it: column::TIMESTAMP is its UTC") from None
         first, *more = str(error).splitlines()
         hint = next((line.strip() for line in more if line.strip() and not line.startswith("LINE")), None)
         raise UsageError(first, hint) from None
