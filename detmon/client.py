@@ -135,6 +135,12 @@ class Client:
         files = tuple(str(file) for file in self.config.files)
         return Settings(str(self.config.db), self.config.lock_timeout, files, shown)
 
+    def check_config(self) -> list[str]:
+        """What the settings still lack on this machine; raises ConfigError or UsageError for what is wrong."""
+        from detmon.notify import check_settings
+
+        return check_settings(self.config)
+
     def init_config(self, folder: str | Path = ".") -> Path:
         """Write a commented `detmon.toml` into `folder`."""
         return configuration.write_template(Path(folder))
@@ -322,6 +328,8 @@ class Client:
         from detmon.metrics import catalogue
 
         now = self.now()
+        if model_id is not None:  # a misspelt one must not mean "no rules", run after run
+            model_id = self.get_model(model_id).id
         found, outbox_empty = check.check(
             self.store,
             catalogue(self.config),
@@ -373,8 +381,9 @@ class Client:
         return load(self.config.table("plugins"))
 
     def _default_targets(self) -> Sequence[str]:
-        targets = self.config.table("notify").get("default", [])
-        return [targets] if isinstance(targets, str) else list(targets)
+        from detmon.notify.settings import default_targets
+
+        return default_targets(self.config)
 
     # --- demo ---
 

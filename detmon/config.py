@@ -107,6 +107,8 @@ def _read(file: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
     check_keys(data, file)
+    if not isinstance(data.get("db", ""), str):
+        raise ConfigError(f"{file}: db must be text: the path of the store")
     for holder, key in ((data, "db"), (_email(data), "ca_file")):
         if isinstance(holder.get(key), str):
             holder[key] = str(file.parent / Path(holder[key]).expanduser())

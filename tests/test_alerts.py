@@ -125,6 +125,7 @@ def test_names(detmon: Shell) -> None:
     assert detmon("alert", "show", "low", "--model", "n", "--json").json["model_id"] == "n"
     assert "did you mean 'low'?" in detmon("alert", "show", "lov", code=2).err
     assert "unknown alert" in detmon("alert", "check", "nothing", code=2).err
+    assert "unknown model 'mm'" in detmon("alert", "check", "--model", "mm", code=2).err
 
 
 # --- the life of an alert ------------------------------------------------------------------------------------------

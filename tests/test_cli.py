@@ -70,3 +70,17 @@ def test_the_readme_lists_every_noun() -> None:
     (table,) = re.findall(r"^## Commands\n(.*?)^## ", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
     first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert set(re.findall(r"`(\w+)", " ".join(first))) == set(NOUNS)
+
+
+def test_a_narrow_terminal_shows_the_first_columns(detmon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    detmon(
+        "model", "register", "a-rather-long-name-of-a-model", "--version", "2026", "--uri", "s3://bucket/" + "x" * 40
+    )
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "s3://bucket" in detmon("model", "list").out  # a pipe has no width
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = detmon("model", "list")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.out).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[0].split() == ["id", "name"]
+    assert "note: too narrow for version, uri" in shown.err

@@ -63,6 +63,28 @@ def test_init_writes_a_file_that_check_accepts(detmon: Shell) -> None:
     assert "is there already" in detmon("init", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("db = 5", "db must be text"),
+        ('notify.default = ["slak:#x"]', "did you mean 'slack'?"),
+        ("notify.default = 5", "must be a list of targets"),
+        ('notify.zone = "Mars"', "unknown time zone"),
+        ('notify.overdue_after = "soon"', "not a duration"),
+    ],
+)
+def test_check_finds_what_a_run_would_stumble_over(detmon: Shell, text: str, says: str) -> None:
+    (detmon.folder / "detmon.toml").write_text(text)
+    assert says in detmon("config", "check", code=2).err
+
+
+def test_check_names_what_is_missing_here(detmon: Shell) -> None:
+    (detmon.folder / "detmon.toml").write_text('notify.default = "slack:#ml-alerts"')
+    failed = detmon("config", "check")
+    assert "SLACK_BOT_TOKEN" in failed.err
+    assert "nothing wrong" not in failed.err
+
+
 def test_every_line_of_the_template_is_valid() -> None:
     text = (ROOT / "configs" / "detmon.toml").read_text("utf-8")
     settings = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.M)

@@ -248,8 +248,8 @@ def _flap(key: str, value: Any) -> str:
     text = _text(key, value)
     if text != "off":
         times, _, within = text.partition("/")
-        if _count(key, times) < 2 or _duration(key, within) <= timedelta():
-            raise UsageError(f"{key}: {text!r} is not of the form 3/1h")
+        if not within or _count(key, times) < 2 or _duration(key, within) <= timedelta():
+            raise UsageError(f"{key}: {text!r} is not of the form 3/1h", "3 firings within 1h, or off")
     return text
 
 

@@ -28,7 +28,10 @@ def check(ctx: typer.Context) -> None:
 
     Example: detmon --config detmon.toml config check
     """
-    files = options.client(ctx).show_config().files
-    output.note(
-        f"{', '.join(files)}: nothing wrong" if files else "no configuration file; every setting at its default"
-    )
+    client = options.client(ctx)
+    problems = client.check_config()
+    for problem in problems:
+        output.warn(problem)
+    files = ", ".join(client.show_config().files)
+    if not problems:
+        output.note(f"{files}: nothing wrong" if files else "no configuration file; every setting at its default")

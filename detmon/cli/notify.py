@@ -12,7 +12,7 @@ from detmon.cli import options, output
 
 app = options.noun()
 
-COLUMNS = ["notice_id", "target", "kind", "status", "attempts", "created_at", "last_error"]
+COLUMNS = ["notice_id", "target", "kind", "status", "last_error", "attempts", "created_at"]
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of notices, or their first digits.", metavar="ID...")]
 Dead = Annotated[bool, typer.Option("--dead", help="All dead letters.")]
 EnvFile = Annotated[

@@ -14,6 +14,9 @@ from typing import Any, TextIO
 from detmon.errors import DetmonError
 from detmon.records import Record, plain
 
+FOLDED = 14
+"""A column of a table is folded to no fewer letters; where that is too wide, the last columns are left out."""
+
 
 class Format(StrEnum):
     """How rows are printed."""
@@ -155,13 +158,27 @@ def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # a pipe has no width: never fold or cut there
+    columns, left_out = _fitting(records, columns, console.width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         number = all(isinstance(record.get(column), (int, float, type(None))) for record in records)
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     for record in records:
         table.add_row(*(Text(cell(record.get(column))) for column in columns))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 10_000  # a pipe has no width: never fold or cut there
     console.print(table)
+    if left_out:
+        note(f"too narrow for {', '.join(left_out)}: --format csv shows all")
+
+
+def _fitting(records: list[dict[str, Any]], columns: list[str], width: int) -> tuple[list[str], list[str]]:
+    """The first columns, which fit when the long ones are folded to `FOLDED` letters, and those left out."""
+    used = 0
+    for number, column in enumerate(columns):
+        longest = max(len(column), *(len(cell(record.get(column))) for record in records))
+        used += min(longest, FOLDED) + 3 * (number > 0)
+        if used > width and number > 0:
+            return columns[:number], columns[number:]
+    return columns, []

@@ -29,16 +29,23 @@ def read(config: Config) -> NotifySettings:
     import socket
 
     table = config.table("notify")
-    default = table.get("default", ())
-    targets = (default,) if isinstance(default, str) else tuple(default)
     return NotifySettings(
-        default=targets,
+        default=default_targets(config),
         fallback=_text(table, "fallback"),
         overdue_after=_duration(table, "overdue_after", "15m"),
         zone=_zone(table),
         deliver_closed=bool(table.get("deliver_closed", False)),
         host=socket.gethostname(),
     )
+
+
+def default_targets(config: Config) -> tuple[str, ...]:
+    """The targets of rules that name none. Raises ConfigError for what is no list of texts."""
+    default = config.table("notify").get("default", ())
+    targets = (default,) if isinstance(default, str) else default
+    if not (isinstance(targets, list | tuple) and all(isinstance(target, str) for target in targets)):
+        raise ConfigError("[notify] default must be a list of targets", 'for example ["slack:#ml-alerts"]')
+    return tuple(targets)
 
 
 def _text(table: Mapping[str, Any], key: str) -> str | None:

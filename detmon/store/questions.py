@@ -27,6 +27,8 @@ def ask(con: Connection, query: str) -> list[dict[str, Any]]:
     for setting in CLOSED:
         con.execute(setting)
     try:
+        if not con.extract_statements(query):
+            raise UsageError("the question is empty", 'for example "SELECT count(*) FROM predictions"')
         found = con.execute(query)
         names = _distinct([column[0] for column in found.description or ()])
         return [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found.fetchall()]
