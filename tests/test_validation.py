@@ -249,6 +249,52 @@ def test_merged_boxes(take: Take) -> None:
     assert [one["label"] for one in taken.rows[0]["detections"]] == ["van", "car"]
 
 
+DEEP = [
+    {"latency_ms": "21.4"},
+    {"image_width": "640"},
+    {"confidence_floor": "0.25"},
+    {"latency_ms": float("nan")},
+    {"detections": [{**BOX, "confidence": "0.91"}]},
+    {"detections": [{**BOX, "bbox": [10, 20, "100", 60]}]},
+    {"detections": [{**BOX, "label": True}]},
+    {"image_id": 7, "latency_ms": "21.4"},
+    {"source": None, "latency_ms": "21.4"},
+]
+
+
+@pytest.mark.parametrize("changes", DEEP, ids=str)
+def test_wrong_types_deep_in_a_file(take: Take, changes: dict[str, Any]) -> None:
+    taken = take(lines(*many(1500), {**record(1), **changes}))
+    (reject,) = taken.rejects
+    assert (reject.line, reject.code) == (1501, "bad_json" if changes == DEEP[3] else "wrong_type")
+    assert len(taken.rows) == 1500
+
+
+def test_numbers_as_text_beside_unknown_fields(take: Take) -> None:
+    records = [{**one, "firmware": "1.2"} for one in many(1500)]
+    records[1200]["latency_ms"] = "21.4"
+    assert [reject.line for reject in take(lines(*records)).rejects] == [1201]
+
+
+def test_fields_that_come_late(take: Take) -> None:
+    late = {"image_uri": 's3://a/"b"', "tags": {"lane": "2"}, "source": None, "prediction_id": "p-1"}
+    boxes = [{**BOX, "track_id": 7, "detection_id": "d-1"}]
+    taken = take(lines(*many(1500), {**record(1), **late, "detections": boxes}))
+    assert taken.rejects == []
+    last = taken.rows[-1]
+    assert {name: last[name] for name in late} == {**late, "tags": [("lane", "2")]}
+    assert (last["detections"][0]["track_id"], last["detections"][0]["detection_id"]) == ("7", "d-1")
+    assert taken.rows[0]["prediction_id"] is None
+
+
+@pytest.mark.parametrize("sides", [("w", "h"), ("width", "height")])
+def test_boxes_as_objects_in_a_long_file(take: Take, sides: tuple[str, str]) -> None:
+    box = {**BOX, "bbox": {"x": 10, "y": 20, sides[0]: 100, sides[1]: 60}}
+    taken = take(lines(*({**one, "detections": [box]} for one in many(1500))))
+    assert taken.rejects == []
+    assert {row["detections"][0]["w"] for row in taken.rows} == {100}
+
+
 def test_bad_records_deep_in_a_big_file_keep_their_lines(take: Take) -> None:
     records = [json.dumps(one).encode() for one in many(15_000)]
     records[14_000] = b'{"broken'

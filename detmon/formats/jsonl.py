@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from bisect import bisect_right
@@ -11,16 +10,18 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from detmon.formats import objects
+from detmon.formats import lineshape, objects
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen, raw_schema
 from detmon.formats.contract import Options, Reject
 from detmon.formats.inputs import Input
+from detmon.formats.lineshape import Shape, count
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
+NEWLINE = ord("\n")
 CHUNK = 16 << 20
 """Bytes of a chunk."""
 PATIENCE = 5.0
@@ -95,7 +96,7 @@ def whole_lines(source: Input, size: int = CHUNK, patience: float = PATIENCE) ->
         kept = block[cut:] if cut or ended else kept + block
         if data:
             data, long_ones = _without_long_lines(data, number)
-            ends = data.count(b"\n")
+            ends = count(data, NEWLINE)
             yield Lines(data, number, ends, rejects + long_ones, last=ended)
             number += ends
             rejects = []
@@ -159,8 +160,7 @@ class _Parser:
     def __init__(self, options: Options) -> None:
         self.map = dict(options.map)
         self.con: Any = None
-        self.struct_boxes = False
-        self.spaced = False
+        self.shape = Shape()
         self.odd = False
         self.peeked = False
         self.spool: Any = None
@@ -172,10 +172,10 @@ class _Parser:
             self.peeked = True
             seen = self._peek(lines.data)
         if self.map or self.odd:
-            yield _slowly(lines, self.map)
+            yield _slowly(lines, self.map, self.shape)
         else:
             found = list(self._narrowed(lines, seen))
-            yield from found if self.struct_boxes or len(found) == 1 else [_joined(found)]
+            yield from found if self.shape.sides or len(found) == 1 else [_joined(found)]
 
     def _narrowed(self, lines: Lines, seen: list[Seen]) -> Iterator[Chunk]:
         """The fast way; where that fails, the same with parts of the lines, down to few that are read one by one."""
@@ -185,8 +185,9 @@ class _Parser:
             found.seen += seen
             yield found
         elif len(lines.data) <= FEW:
-            yield _slowly(lines, self.map)
+            yield _slowly(lines, self.map, self.shape)
         else:
+            self.shape.whole = True  # the parts are joined: all of them need all fields
             for piece in _pieces(lines):
                 yield from self._narrowed(piece, seen)
                 seen = []
@@ -194,7 +195,7 @@ class _Parser:
     def _peek(self, data: bytes) -> list[Seen]:
         """Look at the first lines with Python: unknown keys, odd types, odd tags, how boxes are written."""
         seen: list[Seen] = []
-        self.spaced = b'": ' in data[:4096]
+        self.shape.spaced = b'": ' in data[:4096]
         for line in data[: PEEKED * 4096].split(b"\n", PEEKED)[:PEEKED]:
             try:
                 found = objects.parse(line)
@@ -202,7 +203,7 @@ class _Parser:
             except objects.Unusable as fault:
                 self.odd |= fault.code == "wrong_type"
                 continue
-            self.struct_boxes |= any(isinstance(box.get("bbox"), dict) for box in found.get("detections") or [])
+            self.shape.look(found)
         return seen
 
     def _fast(self, lines: Lines) -> Chunk | None:
@@ -210,13 +211,11 @@ class _Parser:
         import duckdb
 
         data = lines.data
-        if _suspicious(data, self.spaced):
-            return None
         try:
             table = self._duckdb(data)
         except (duckdb.Error, UnicodeDecodeError):  # the latter: of a message that quotes the line
             return None
-        if _lost_types(table):
+        if table is None or lineshape.lost_types(table):
             return None
         numbers = _line_numbers(lines, table.num_rows)
         if numbers is None:
@@ -226,7 +225,24 @@ class _Parser:
         table = table.append_column("line", pa.array(numbers))
         return Chunk(table, lambda rows: _texts(data, [int(numbers[row]) - lines.first for row in rows]))
 
-    def _duckdb(self, data: bytes) -> pa.Table:
+    def _duckdb(self, data: bytes) -> pa.Table | None:
+        """What DuckDB reads; None when it may have taken a text for a number."""
+        self._spool(data)
+        table = self._query()
+        strict = lineshape.strictly(table, data, self.shape)
+        if strict is None:
+            self.shape.whole = True
+            table = self._query()
+            strict = lineshape.strictly(table, data, self.shape)
+        return table if strict else None
+
+    def _query(self) -> pa.Table:
+        from detmon.store import statement
+
+        values = {"file": self.spool.name, "columns": self.shape.columns()}
+        return self.con.sql(statement("read_lines"), params=values).to_arrow_table()
+
+    def _spool(self, data: bytes) -> None:
         if self.con is None:
             from detmon.store import connect
 
@@ -238,10 +254,6 @@ class _Parser:
         self.spool.seek(0)  # written over: its pages are in memory already
         self.spool.write(data)
         self.spool.truncate(len(data))
-        from detmon.store import statement
-
-        name = "read_lines_struct_boxes" if self.struct_boxes else "read_lines"
-        return self.con.sql(statement(name), params={"file": self.spool.name}).to_arrow_table()
 
     def close(self) -> None:
         """Let go of the engine and the spool."""
@@ -281,37 +293,6 @@ def _pieces(lines: Lines) -> Iterator[Lines]:
         number, begin, rejects = number + ends, end, []
 
 
-def _suspicious(data: bytes, spaced: bool) -> bool:
-    """Whether numbers may be written as text, which DuckDB would take without a word.
-
-    The first lines have been looked at with Python; this finds the logger that changes its mind, in the field that
-    matters most, at the speed of memory.
-    """
-    gap = b" " if spaced else b""
-    return b'"confidence":' + gap + b'"' in data
-
-
-def _lost_types(table: pa.Table) -> bool:
-    """Whether a text was true, false, a list or an object, or a number is not finite: DuckDB takes them all."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    structs = table["detections"]
-    boxes = structs.chunk(0) if structs.num_chunks == 1 else structs.combine_chunks()
-    label, confidence, bbox, *ids = boxes.flatten().flatten()
-    texts = [table[name] for name in ("prediction_id", "model_id", "image_id", "image_uri", "source", "status")]
-    for text in (*texts, label.dictionary_encode().dictionary, *ids):
-        if text.null_count < len(text):
-            odd = (pc.starts_with(text, "{"), pc.starts_with(text, "["), pc.is_in(text, pa.array(["true", "false"])))
-            if any(pc.any(mask).as_py() for mask in odd):
-                return True
-    sides = bbox.flatten()
-    numbers = [confidence, *(sides if isinstance(sides, list) else [sides])]
-    numbers += [table[name] for name in ("latency_ms", "confidence_floor", "image_width", "image_height")]
-    totals = (pc.sum(number).as_py() for number in numbers)
-    return not all(total is None or math.isfinite(total) for total in totals)
-
-
 def _line_numbers(lines: Lines, rows: int) -> NDArray[np.int64] | None:
     """The line of each row; blank lines have none. None when the numbers do not fit."""
     import numpy as np
@@ -337,7 +318,7 @@ def _texts(data: bytes, places: Sequence[int]) -> list[str]:
     return [found[place] for place in places]
 
 
-def _slowly(lines: Lines, mapping: dict[str, str]) -> Chunk:
+def _slowly(lines: Lines, mapping: dict[str, str], shape: Shape) -> Chunk:
     """Line by line, with exact reasons."""
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = [*lines.rejects]
@@ -348,7 +329,8 @@ def _slowly(lines: Lines, mapping: dict[str, str]) -> Chunk:
         if not line.strip():
             continue
         try:
-            record = objects.record(objects.parse(line), mapping, seen)
+            found = objects.parse(line)
+            record = objects.record(found, mapping, seen)
         except objects.Unusable as fault:
             cut_off = lines.last and place == len(everything) - 1 and fault.code == "bad_json"
             code, reason = (
@@ -359,6 +341,8 @@ def _slowly(lines: Lines, mapping: dict[str, str]) -> Chunk:
             text = line[: 4 * RAW_KEPT].decode("utf-8", "replace")[:RAW_KEPT]
             rejects.append(Reject(lines.first + place, fault.field, code, reason, text))
             continue
+        if not mapping:
+            shape.look(found)
         record["line"] = lines.first + place
         rows.append(record)
         texts.append(line)

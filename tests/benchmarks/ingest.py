@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import synthetic
@@ -21,6 +22,14 @@ for line in sys.stdin.buffer:
     json.loads(line)
 """
 READER = """
+import sys
+from detmon.formats import Options, Source
+from detmon.formats.inputs import Input
+from detmon.formats.jsonl import JsonLines
+for chunk in JsonLines().read(Input(Source("-", stream=sys.stdin.buffer)), Options()):
+    pass
+"""
+CHECKED = """
 import sys
 from datetime import datetime
 from detmon.formats import Options, Source, open_source
@@ -79,28 +88,35 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
 
 
 def _lines(folder: Path, images: int, times: int) -> Iterator[Row]:
+    """Processes without their start-up, which is what they take for a single line."""
     log = synthetic.write_jsonl(folder / "log.jsonl", images)
+    line = folder / "line.jsonl"
+    with log.open("rb") as whole:
+        line.write_bytes(whole.readline())
     store = folder / "lines.duckdb"
 
-    def ingest() -> Cost:
+    def ingest(source: Path) -> Cost:
         store.unlink(missing_ok=True)
-        return run(detmon("-q", "--db", store, "ingest", "-"), folder, stdin=log)
+        return run(detmon("-q", "--db", store, "ingest", "-"), folder, stdin=source)
 
     works = {
-        "ingest": ingest,
-        "reader": lambda: run(python(READER), folder, stdin=log),
-        "loads": lambda: run(python(LOADS), folder, stdin=log),
+        "loads": lambda source: run(python(LOADS), folder, stdin=source),
+        "reader alone": lambda source: run(python(READER), folder, stdin=source),
+        "read and checked": lambda source: run(python(CHECKED), folder, stdin=source),
+        "whole ingest": ingest,
     }
-    costs = interleaved(works, times)
+    both = {(name, source): partial(work, source) for name, work in works.items() for source in (log, line)}
+    costs = interleaved(both, times)
+    cpu = {name: costs[name, log].cpu - costs[name, line].cpu for name in works}
     megabytes = log.stat().st_size / 1e6
-    for name, what in (("reader", "read and checked"), ("ingest", "whole ingest")):
-        cost = costs[name]
+    for name in list(works)[1:]:
         yield Row(
-            f"JSON Lines on stdin, {what}, {images:,} images, MB per CPU-second",
+            f"JSON Lines on stdin, {name}, {images:,} images, MB per CPU-second",
             "json.loads loop",
             "≥ 2×",
-            f"{costs['loads'].cpu / cost.cpu:.2f}×",
-            f"{megabytes / cost.cpu:.0f} MB/s; peak {cost.megabytes / 1024:.2f} GiB",
+            f"{cpu['loads'] / cpu[name]:.2f}×",
+            f"{megabytes / cpu[name]:.0f} MB/s; start-up {costs[name, line].cpu:.2f} s; "
+            f"peak {costs[name, log].megabytes / 1024:.2f} GiB",
         )
 
 

@@ -7,9 +7,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ def run(command: Sequence[str], folder: Path, stdin: Path | None = None) -> Cost
     return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - begin, usage.ru_maxrss / 1024)
 
 
-def interleaved(works: Mapping[str, Callable[[], Cost]], times: int) -> dict[str, Cost]:
+def interleaved(works: Mapping[Name, Callable[[], Cost]], times: int) -> dict[Name, Cost]:
     """Each work so many times, in turns; the medians."""
-    costs: dict[str, list[Cost]] = {name: [] for name in works}
+    costs: dict[Name, list[Cost]] = {name: [] for name in works}
     for _ in range(times):
         for name, work in works.items():
             costs[name].append(work())
