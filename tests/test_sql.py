@@ -40,7 +40,7 @@ def test_values_of_every_kind(store: Shell) -> None:
     ("query", "says"),
     [
         ("SELEC 1", "syntax error"),
-        ("-- nothing", "the question is empty"),
+        ("/* nothing */", "the question is empty"),
         ("SELECT confidense FROM detections", "confidence"),
         ("DELETE FROM predictions", "read-only"),
         ("CREATE TABLE t(a INTEGER)", "read-only"),
