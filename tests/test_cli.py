@@ -49,6 +49,11 @@ def test_letters_that_the_terminal_lacks_are_escaped(detmon: Shell, encoding: st
     assert b"\\u2192" in detmon.process("model", "show", "→", env=env).stderr
 
 
+def test_an_argument_that_is_no_text(detmon: Shell) -> None:
+    done = subprocess.run([*detmon.command("model", "show"), b"\xff"], capture_output=True, timeout=60)
+    assert (done.returncode, b"is not UTF-8" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("name", "says"), [("log.jsonl", "is not a detmon store"), ("folder", "cannot open folder"), ("x/y", "no store at")]
 )

@@ -124,6 +124,7 @@ def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. No traceback reaches a user unless DETMON_DEBUG=1."""
     command = typer.main.get_command(app)
     try:
+        _check_letters(sys.argv[1:] if argv is None else argv)
         result = command.main(args=argv, prog_name="detmon", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -156,6 +157,14 @@ def run(argv: list[str] | None = None) -> int:
             "this is a fault of detmon; DETMON_DEBUG=1 shows the traceback",
         )
         return _failed(unexpected, unexpected.exit_code)
+
+
+def _check_letters(argv: list[str]) -> None:
+    for argument in argv:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{argument!r} is not UTF-8", "rename the file, or set a UTF-8 locale") from None
 
 
 def _reader_gone() -> int:
