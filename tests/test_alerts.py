@@ -393,8 +393,11 @@ def test_the_heartbeat(detmon: Shell) -> None:
         store(detmon.folder, images(-3600, 3600))
         create(detmon)
         check(detmon, 0, "--heartbeat", url)
-        detmon.monkeypatch.setenv("DETMON_HEARTBEAT_URL", url)
-        detmon("alert", "check", "nothing", code=2)
+        detmon.monkeypatch.setenv("DETMON_HEARTBEAT_URL", "")
+        secrets = detmon.folder / "secrets.env"
+        secrets.write_text(f"DETMON_HEARTBEAT_URL={url}\n")
+        secrets.chmod(0o600)
+        detmon("alert", "check", "nothing", "--env-file", secrets, code=2)
     finally:
         server.shutdown()
         server.server_close()

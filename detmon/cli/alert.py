@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,6 +103,7 @@ def check(
     """
     client = options.client(ctx)
     client.use_env_file(env_file)
+    heartbeat = heartbeat or os.environ.get("DETMON_HEARTBEAT_URL")  # the file may name it
     client.send_heartbeat(heartbeat, "/start")
     code = 4
     try:
