@@ -80,20 +80,22 @@ def whole_lines(source: Input, size: int = CHUNK, patience: float = PATIENCE) ->
     skipped = 0  # bytes of an over-long line that were read and let go, beside `kept`
     start_of_file = True
     while True:
-        block, ended = _block(source, size, patience, kept)
-        if start_of_file and block:
-            block, start_of_file = block.removeprefix(b"\xef\xbb\xbf"), False
+        parts, ended = _parts(source, size, patience)
+        if start_of_file and parts:
+            parts, start_of_file = [b"".join(parts).removeprefix(b"\xef\xbb\xbf")], False
         if skipped:
+            block = b"".join(parts)
             end = block.find(b"\n")
             skipped += len(block) if end < 0 else end
             if end < 0 and not ended:
                 continue
             rejects.append(_too_long(number, skipped, kept))
-            block, kept, skipped = block[end + 1 :] if end >= 0 else b"", b"", 0
+            parts, kept, skipped = [block[end + 1 :] if end >= 0 else b""], b"", 0
             number += 1
-        cut = len(block) if ended else block.rfind(b"\n") + 1
-        data = b"".join((kept, memoryview(block)[:cut])) if cut or ended else b""
-        kept = block[cut:] if cut or ended else kept + block
+        whole: Sequence[bytes | memoryview]
+        whole, rest = (parts, b"") if ended else _cut(parts)
+        data = b"".join([kept, *whole]) if whole or ended else b""
+        kept = rest if whole or ended else kept + rest
         if data:
             data, long_ones = _without_long_lines(data, number)
             ends = count(data, NEWLINE)
@@ -109,7 +111,17 @@ def whole_lines(source: Input, size: int = CHUNK, patience: float = PATIENCE) ->
             skipped, kept = len(kept), kept[: 4 * RAW_KEPT]
 
 
-def _block(source: Input, size: int, patience: float, kept: bytes) -> tuple[bytes, bool]:
+def _cut(parts: list[bytes]) -> tuple[list[bytes | memoryview], bytes]:
+    """The parts up to the last newline, and what follows it."""
+    for place in range(len(parts) - 1, -1, -1):
+        end = parts[place].rfind(b"\n") + 1
+        if end:
+            last = memoryview(parts[place])[:end]
+            return [*parts[:place], last], b"".join([parts[place][end:], *parts[place + 1 :]])
+    return [], b"".join(parts)
+
+
+def _parts(source: Input, size: int, patience: float) -> tuple[list[bytes], bool]:
     """About `size` more bytes, or what came within `patience` seconds (at least a line); and whether that is all."""
     parts: list[bytes] = []
     length, deadline, whole = 0, None, False
@@ -121,7 +133,7 @@ def _block(source: Input, size: int, patience: float, kept: bytes) -> tuple[byte
         more = source.read(min(size - length, 1 << 20) if source.live else size - length)
         if not more:
             if not source.follow or source.path is None:
-                return b"".join(parts), True
+                return parts, True
             if not source.grown(patience if deadline is None else max(deadline - time.monotonic(), 0.0)):
                 break
             continue
@@ -129,7 +141,7 @@ def _block(source: Input, size: int, patience: float, kept: bytes) -> tuple[byte
         parts.append(more)
         length += len(more)
         whole = whole or b"\n" in more
-    return b"".join(parts), False
+    return parts, False
 
 
 def _without_long_lines(data: bytes, number: int) -> tuple[bytes, list[Reject]]:
