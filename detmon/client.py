@@ -80,6 +80,7 @@ class Client:
     def ingest(
         self,
         source: str | Path | Sequence[str | Path],
+        /,
         *,
         follow: bool = False,
         look: Callable[[Progress], None] | None = None,
@@ -87,7 +88,7 @@ class Client:
     ) -> Ingested:
         """Read logs into the store: files, folders, globs, `-` for standard input.
 
-        `given` are the options of docs/ingest.md (`model="vehicles@3"`, `tz="Europe/Madrid"`, `map={…}`). Files that
+        `given` are the options of docs/ingest.md (`model="vehicles@3"`, `source="cam-1"`, `map={…}`). Files that
         are refused or fail stand in the result, with the reasons in its `errors`.
         """
         from detmon.ingest import run
@@ -104,7 +105,7 @@ class Client:
             look=look or (lambda _: None),
         )
 
-    def preview_ingest(self, source: str | Path | Sequence[str | Path], **given: Any) -> Preview:
+    def preview_ingest(self, source: str | Path | Sequence[str | Path], /, **given: Any) -> Preview:
         """What `ingest` would do with these logs; nothing is written."""
         from detmon.ingest import preview
 

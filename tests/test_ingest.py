@@ -397,3 +397,15 @@ def test_halves_of_a_millionth_are_rounded_alike_everywhere(detmon: Shell) -> No
         by_image = con.execute("SELECT sum(confidence_sum) FROM predictions").fetchall()[0][0]
         by_box = con.execute("SELECT sum(round(CAST(confidence AS DOUBLE) * 1e6)) FROM detections").fetchall()[0][0]
         assert round(by_image * 1e6) == by_box
+
+
+def test_options_supply_what_records_lack(detmon: Shell) -> None:
+    line = '{"timestamp":"2026-03-01 08:00:00","image_id":"a/b.jpg","detections":[{"label":"car","confidence":90}]}\n'
+    Path("a.jsonl").write_text(line)
+    said = ["--model", "m", "--source", "cam-9", "--tz", "Europe/Madrid", "--score-scale", "percent"]
+    said += ["--image-id", "stem", "--confidence-floor", "0.25", "--dedup", "full", "--bad-rows", "fail", "--complete"]
+    assert "cam-9" in detmon("ingest", "a.jsonl", *said, "--dry-run").out
+    detmon("ingest", "a.jsonl", *said)
+    with Store(Path("detmon.duckdb")).reading() as con:
+        stored = con.execute("SELECT model_id, source, CAST(ts AS VARCHAR), image_id, confidence_sum FROM predictions")
+        assert stored.fetchall() == [("m", "cam-9", "2026-03-01 07:00:00", "b", 0.9)]

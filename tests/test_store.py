@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -111,3 +114,24 @@ def test_an_opening_waits_for_a_closing(tmp_path: Path) -> None:
         os.close(folder)
     with Store(path, lock_timeout=0.05).reading():
         pass
+
+
+def test_a_folder_that_cannot_be_locked_still_holds_a_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with Store(path).writing(create=True) as con:
+        assert con.execute("SELECT count(*) FROM models").fetchone() == (0,)
+
+
+def test_while_another_process_opens_or_closes_it_the_store_is_in_use(path: Path) -> None:
+    with Store(path).writing(create=True):
+        pass
+    folder = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(StoreLocked, match="in use by another process"), Store(path, lock_timeout=0.1).reading():
+            pass
+    finally:
+        os.close(folder)

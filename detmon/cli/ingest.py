@@ -105,8 +105,9 @@ def _show(done: Ingested) -> None:
         output.rows(done.files, ["path", "format", "status", "predictions", "detections", "duplicates", "rejected"])
     seen = sum(file.status == "seen" for file in done.files)
     text = f"{_count(done.predictions, 'prediction')} with {_count(done.detections, 'detection')}"
-    for count, what in ((done.duplicates, "duplicates"), (done.rejected, "rejected"), (seen, "files seen before")):
-        text += f", {count:,} {what}" if count else ""
+    text += f", {_count(done.duplicates, 'duplicate')}" if done.duplicates else ""
+    text += f", {done.rejected:,} rejected" if done.rejected else ""
+    text += f", {_count(seen, 'file')} seen before" if seen else ""
     output.line(text)
     if done.rejected:
         output.note("`detmon quarantine list` shows the rejected records")

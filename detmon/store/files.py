@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
@@ -25,6 +26,8 @@ T = TypeVar("T")
 WAL_TO_FOLD = 1 << 20
 """Bytes of write-ahead log (left by a killed process) that every reader would replay: folded in first."""
 MEMORY_LIMIT = "900MB"
+_NO_LOCKS_HERE = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
+"""What a file system answers that cannot lock folders; the store belongs on a local disk, but works there too."""
 _BUSY = ("Could not set lock", "different configuration", "already attached", "Unique file handle conflict")
 
 
@@ -143,7 +146,11 @@ class Store:
         """
         folder = os.open(self.path.resolve().parent, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS_HERE:
+                    raise
             yield
         finally:
             os.close(folder)
@@ -180,7 +187,7 @@ class Store:
     def _locked(self, text: str) -> StoreLocked:
         holder = re.search(r"\(PID (\d+)\)", text)
         pid = int(holder[1]) if holder else None
-        who = f"process {pid}" if pid else "another part of this process"
+        who = f"process {pid}" if pid else "another part of this process" if text else "another process"
         return StoreLocked(
             f"{self.path} is in use by {who}; waited {self.lock_timeout:g} s",
             "wait for it to end, or give --lock-timeout a longer time",
