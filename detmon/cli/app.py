@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command_from_info
 
 from detmon.cli import output
 from detmon.errors import DetmonError, OperationError, UsageError, nearest
@@ -59,6 +60,22 @@ class Session:
         return Client(self.db, self.config, self.now, lock_timeout=wait, note=note)
 
 
+class Verbs(TyperGroup):
+    """A noun with several verbs. To read the options of all of them takes 30 ms, so a verb is made when it is called."""
+
+    def __init__(self, app: typer.Typer, **attrs: Any) -> None:
+        super().__init__(no_args_is_help=True, rich_markup_mode=None, **attrs)
+        self.verbs = {str(verb.name): verb for verb in app.registered_commands}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in self.verbs:
+            return None
+        return get_command_from_info(self.verbs[name], pretty_exceptions_short=False, rich_markup_mode=None)
+
+
 class Nouns(TyperGroup):
     """The top level: knows every noun's name and help, loads a noun's module only when it is called."""
 
@@ -69,9 +86,10 @@ class Nouns(TyperGroup):
         if name not in NOUNS:
             return None
         app: typer.Typer = import_module(f"detmon.cli.{name.replace('-', '_')}").app
+        if app.info.no_args_is_help is True:
+            return Verbs(app, name=name, help=NOUNS[name])
         command = typer.main.get_command(app)
         command.name = name
-        command.help = command.help or NOUNS[name]
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
