@@ -61,7 +61,7 @@ class Session:
 
 
 class Verbs(TyperGroup):
-    """A noun with several verbs. To read the options of all of them takes 30 ms, so a verb is made when it is called."""
+    """A noun with several verbs. Reading the options of all takes 30 ms, so a verb is made when it is called."""
 
     def __init__(self, app: typer.Typer, **attrs: Any) -> None:
         super().__init__(no_args_is_help=True, rich_markup_mode=None, **attrs)
