@@ -261,6 +261,7 @@ def rules(notices: Path) -> list[dict[str, Any]]:
         {
             "name": "Low Confidence Alert",
             "condition": {"metric": "avg_confidence", "operator": "lt", "threshold": 0.7, **fleet},
+            "repeat": "24h",
             "notify": told,
         },
         {
@@ -272,7 +273,7 @@ def rules(notices: Path) -> list[dict[str, Any]]:
             "condition": {"metric": "avg_confidence", "operator": "lt", "threshold": 0.65, "window": "24h"},
             "every": "1h",
             "by": ["source"],
-            "repeat": "24h",
+            "repeat": "3d",
             "notify": told,
         },
     ]
@@ -298,9 +299,9 @@ def world_before(now: datetime) -> World:
 
 
 def check_times(world: World) -> list[datetime]:
-    """When the demo checks its alerts: every three hours from a day before the bad week to the end."""
+    """When the demo checks its alerts: every three hours of the bad week."""
     end = world.start + timedelta(days=world.days)
-    first = end - timedelta(days=world.bad_days + 1)
+    first = end - timedelta(days=world.bad_days)
     return [first + CHECK_EVERY * step for step in range(1 + (end - first) // CHECK_EVERY)]
 
 
