@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -133,11 +133,6 @@ def canonical(value: Any) -> str:
 def digest(value: Any) -> str:
     """The first 32 hex digits of the sha256 of the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
-
-
-def with_kind(item: Item, kind: str) -> Item:
-    """The same news under another kind."""
-    return replace(item, kind=kind)
 
 
 def _with_instants(item: dict[str, Any]) -> dict[str, Any]:
