@@ -75,6 +75,26 @@ def text(block: str) -> None:
         line(part)
 
 
+def heading(title: str) -> None:
+    """A title, bold on a terminal that shows it."""
+    bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    sys.stdout.write(f"\x1b[1m{printable(title)}\x1b[0m\n" if bold else printable(title) + "\n")
+
+
+def wrapped(paragraph: str) -> None:
+    """A paragraph, folded at the terminal's width (a pipe has none)."""
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    text("\n".join(textwrap.wrap(paragraph, max(width, 20), break_on_hyphens=False)))
+
+
+def has_blocks() -> bool:
+    """Whether stdout's encoding has the block letters of bars."""
+    return (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+
+
 def console(json: bool) -> TextIO:
     """Where `stdout:` targets write: stdout, unless it carries a JSON document."""
     return sys.stderr if json else sys.stdout

@@ -1,0 +1,1 @@
+"""Which images people should look at, and how likely each was to be chosen."""

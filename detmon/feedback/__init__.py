@@ -1,0 +1,1 @@
+"""What people say of predictions: verdicts on boxes and images, and their history."""
