@@ -23,7 +23,7 @@ BATCH = 250_000
 
 
 def batch(n: int, seed: int = 0, *, first: int = 0, total: int | None = None, model: str = "synthetic@1") -> pa.Table:
-    """Rows `first` … `first + n` of a log of `total` images, in the canonical nested form (CONTRACT.md §1)."""
+    """Rows `first` … `first + n` of a log of `total` images, in the canonical nested form (docs/formats.md)."""
     total = total or max(n, 1)
     rng = np.random.default_rng([seed, first])
     counts = np.where(rng.random(n) < 0.04, 0, rng.poisson(6.04, n)).astype(np.int32)
