@@ -1,0 +1,1 @@
+"""Simulated worlds, and how often the statistics are right in them: `python -m tests.simulations --help`."""
