@@ -2,14 +2,48 @@
 CREATE TABLE baselines(
   model_id VARCHAR PRIMARY KEY, period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, period VARCHAR NOT NULL,
   metrics VARCHAR NOT NULL /* JSON: metric → label set → value, n */, created_at TIMESTAMP NOT NULL);
+-- Verdicts, as they came; what counts of them is what the two views say. No key: a million of them at once would take three
+-- times as long, and an import leaves out the ids that are there anyway.
 CREATE SEQUENCE feedback_seq;
 CREATE TABLE feedback(
   seq BIGINT NOT NULL DEFAULT nextval('feedback_seq') /* later rows win over earlier ones of the same ts */,
-  feedback_id VARCHAR PRIMARY KEY, prediction_id VARCHAR NOT NULL,
-  detection_index INTEGER /* NULL: the image as a whole */, type VARCHAR NOT NULL, true_label VARCHAR,
+  feedback_id VARCHAR NOT NULL, prediction_id VARCHAR NOT NULL,
+  detection_index INTEGER /* NULL: the image as a whole, or it waits */, type VARCHAR NOT NULL, true_label VARCHAR,
   x FLOAT, y FLOAT, w FLOAT, h FLOAT, scope VARCHAR NOT NULL /* exhaustive | boxes_only */, reviewer VARCHAR,
   origin VARCHAR NOT NULL /* add | import | match | review */, tide VARCHAR, reason VARCHAR, ts TIMESTAMP NOT NULL,
-  waiting BOOLEAN NOT NULL /* its prediction is not stored yet */, created_at TIMESTAMP NOT NULL);
+  waiting BOOLEAN NOT NULL /* its prediction is not stored yet */, created_at TIMESTAMP NOT NULL,
+  detection VARCHAR /* the box as the row names it, its place or its id, while it waits */,
+  -- what its prediction says, so that questions need not read the log again; NULL while it waits
+  model_id VARCHAR, predicted_at TIMESTAMP, label VARCHAR, confidence FLOAT /* of the box */);
+
+-- The verdicts that count: of each box the newest; missed objects and verdicts on whole images all, but none that is older
+-- than the newest complete look at the image. All rows of one complete look (`match`, `review`) carry the same ts; a newer
+-- one replaces it. Conditions on model_id, predicted_at and prediction_id are applied before the windows.
+CREATE VIEW current_feedback AS
+  SELECT * EXCLUDE (place, looked_at) FROM (
+    SELECT *,
+      row_number() OVER (PARTITION BY model_id, predicted_at, prediction_id, detection_index, type = 'missed_object'
+        ORDER BY ts DESC, seq DESC) AS place,
+      max(ts) FILTER (WHERE origin IN ('match', 'review'))
+        OVER (PARTITION BY model_id, predicted_at, prediction_id) AS looked_at
+    FROM feedback WHERE NOT waiting)
+  WHERE (place = 1 OR type = 'missed_object')
+    AND (looked_at IS NULL OR ts >= looked_at OR (detection_index IS NOT NULL AND origin NOT IN ('match', 'review')));
+
+-- One row an image that has a verdict: boxes judged, objects missed, and whether the whole of it was looked at (the newest
+-- row of each reviewer says so). `lowest`: the lowest confidence that was judged.
+CREATE VIEW image_reviews AS
+  WITH reviewers AS (
+    SELECT model_id, predicted_at, prediction_id, reviewer, arg_max(scope, (ts, seq)) AS scope
+    FROM feedback WHERE NOT waiting GROUP BY model_id, predicted_at, prediction_id, reviewer),
+  scopes AS (
+    SELECT model_id, predicted_at, prediction_id, bool_or(scope = 'exhaustive') AS exhaustive
+    FROM reviewers GROUP BY model_id, predicted_at, prediction_id),
+  verdicts AS (
+    SELECT model_id, predicted_at, prediction_id, count(detection_index) AS judged, min(confidence) AS lowest,
+      count(*) FILTER (WHERE type = 'missed_object') AS missed, max(ts) AS reviewed_at
+    FROM current_feedback GROUP BY model_id, predicted_at, prediction_id)
+  SELECT v.*, s.exhaustive FROM verdicts v JOIN scopes s USING (model_id, predicted_at, prediction_id);
 CREATE TABLE datasets(id VARCHAR PRIMARY KEY, name VARCHAR UNIQUE, created_at TIMESTAMP NOT NULL);
 CREATE TABLE engines(
   engine_id VARCHAR PRIMARY KEY, model_id VARCHAR NOT NULL, dataset_id VARCHAR NOT NULL, config VARCHAR NOT NULL,
