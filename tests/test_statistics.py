@@ -5,16 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
-from detmon.stats import intervals, multiplicity
+from detmon.stats import clusters, distances, intervals, multiplicity, probes
 
 Case = Mapping[str, Any]
 
+
+def block_test(y: np.ndarray, current: list[int], weekend: list[int], rho: float) -> clusters.Test:
+    """The test of one value a block."""
+    fits = clusters.Design.of(np.array(current, bool), [weekend]).fit(y[:, None])
+    return fits.tests(np.array([rho]))[0]
+
+
+def ratio_drift(
+    num: list[float], den: list[float], current: list[int], weekend: list[int], rho: float
+) -> clusters.Test:
+    y = probes.ratio(np.array(num), np.array(den), np.array(current, bool))
+    return block_test(y, current, weekend, rho)
+
+
+def share_drift(
+    count: list[float], total: list[float], current: list[int], weekend: list[int], rho: float
+) -> clusters.Test:
+    ((_, scale, y),) = probes.share_values(np.array(count)[:, None], np.array(total), np.array(current, bool), 5)
+    assert scale == "arcsine"
+    return block_test(y, current, weekend, rho)
+
+
+def class_mix(counts: list[list[int]], current: list[int], weekend: list[int], rho: float) -> Any:
+    return clusters.rao_scott(clusters.Design.of(np.array(current, bool), [weekend]), np.array(counts, float), rho)
+
+
 KINDS: dict[str, Callable[..., Any]] = {
+    "ar1_variance_inflation": clusters.ar1_inflation,
     "bh_adjust": multiplicity.benjamini_hochberg,
+    "day_cluster_drift": ratio_drift,
+    "day_share_arcsine": share_drift,
     "holm_adjust": multiplicity.holm,
+    "js_distance_base2": lambda p_counts, q_counts: distances.js_distance(p_counts, q_counts),
+    "ks_statistic_hist": lambda p_counts, q_counts: distances.ks_statistic(p_counts, q_counts),
+    "rao_scott_day_cluster": class_mix,
     "upper95_zero_events": intervals.zero_events_upper,
+    "wasserstein_hist": lambda p_counts, q_counts, centers: distances.wasserstein(p_counts, q_counts, centers),
     "wilson_95": lambda x, n: intervals.wilson(x / n, n),
 }
 """How a case of each kind is computed: called with the case's input as keywords."""
@@ -39,3 +73,10 @@ def test_cases(kind: str, vectors: Callable[[str], Any]) -> None:
     assert cases
     for case in cases:
         near(KINDS[kind](**case["input"]), case["expected"], case["tol"])
+
+
+def test_the_distance_is_not_the_one_in_base_e(vectors: Callable[[str], Any]) -> None:
+    (case,) = (case for case in vectors("statistics.json")["cases"] if case["kind"] == "js_distance_base_e")
+    got = distances.js_distance(**{key.removesuffix("_counts"): value for key, value in case["input"].items()})
+    assert got == 1
+    assert abs(got - case["expected"]) > 0.1

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from detmon.stats.blocks import Choice, Note, Settings
+from detmon.stats.clusters import MIN_DF
+from detmon.stats.distances import js_contributions, js_distances
+from detmon.stats.distributions import t_isf
+from detmon.stats.intervals import zero_events_upper
+from detmon.stats.multiplicity import benjamini_hochberg, holm
+from detmon.stats.probes import CLASS, MIN_DETECTIONS, BlockCounts, Probe, Table, class_probe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,28 +21,16 @@ if TYPE_CHECKING:
 
 DAY_PARTS = ("00-06", "06-12", "12-18", "18-24")
 DISTANCES = ("class_drift", "confidence_drift", "count_drift")
-
-
-@dataclass(frozen=True)
-class BlockCounts:
-    """What each of G blocks holds: whole numbers that SQL counts. The reference's blocks come first.
-
-    Fields are arrays of integers (`current`: booleans); K labels, sorted.
-    """
-
-    current: NDArray[np.bool_]
-    """[G] whether the block is of the current window."""
-    objects: NDArray[np.int64]
-    """[G, 66] images by number of detections; the last: 65 or more."""
-    micro: NDArray[np.int64]
-    """[G] sum of the confidences, in millionths."""
-    confidence: NDArray[np.int64]
-    """[G, 1000] detections by confidence, in equal bins: min(999, micro // 1000). Detections without one: nowhere."""
-    labels: tuple[str, ...]
-    classes: NDArray[np.int64]
-    """[G, K] detections by label."""
-    cells: NDArray[np.int64]
-    """[K] in how many hours (days), blocks (shorter ones) or images (sources) of the current window a label occurs."""
+MIN_PARTS = 2
+"""Usable parts of the day that make a family of tests."""
+MIN_APPEARANCE = 5
+"""Detections that a new class has, and a gone one should have had."""
+MIN_CELLS = 2
+"""Hours, blocks or images in which they are seen."""
+MIN_ALONE = 19
+"""Reference blocks that make a new class in a single current block beyond chance (p = 1/20)."""
+POWER = 0.8
+"""How often a detectable change is detected."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +96,10 @@ class Verdict:
     """By distance; None for source blocks."""
     usual_blocks: int
     """The number of blocks of a stretch in `usual_range`; fewer than the current blocks if the reference is short."""
-    detectable_change: Mapping[str, float | Mapping[str, float | None] | None]
-    """By probe (absolute; detections_per_image relative), and `classes`: by label, relative."""
+    detectable_change: Mapping[str, float | None]
+    """By effect: absolute, but detections_per_image relative; None where it was not tested."""
+    detectable_class_change: Mapping[str, float | None]
+    """By tested label: relative."""
     confidence_ks: float | None
     confidence_w1: float | None
     day_part_effects: tuple[PartEffect, ...]
@@ -129,9 +126,355 @@ def judge(
     (`choice.size` None) `counts` has two rows, the windows. `denominator_known` is False when images without
     detections may be missing from the log: what counts images is then None.
     """
-    raise NotImplementedError
+    settings = settings or Settings()
+    table = Table.of(choice, counts, settings, denominator_known=denominator_known)
+    if choice.reason:
+        return _verdict(table, _Undecided(choice.reason))
+    if table.design.df < MIN_DF:
+        return _verdict(table, _Undecided(Note("too_few_blocks", "Too few blocks to judge.")))
+    families = _families(table, parts or {} if choice.parts else {})
+    if not families.whole:
+        message = f"Too few detections to judge: {MIN_DETECTIONS} in each period needed."
+        return _verdict(table, _Undecided(Note("too_few_predictions", message)))
+    return _verdict(table, _decide(table, families))
 
 
 def significant_among(verdicts: Sequence[Verdict], q: float) -> list[bool | None]:
     """Which of many checks, one a source, are significant when all are looked at; None where there is no verdict."""
-    raise NotImplementedError
+    tested = [verdict.p_value for verdict in verdicts if verdict.p_value is not None]
+    adjusted = iter(benjamini_hochberg(tested))
+    return [None if v.p_value is None else next(adjusted) <= q and bool(v.hits) for v in verdicts]
+
+
+# The decision --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A probe of the whole blocks (`part` None) or of a part of the day, with its p among its family."""
+
+    probe: Probe
+    adjusted: float
+    distance: float | None
+    part: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.part} {self.probe.name}" if self.part else self.probe.name
+
+
+@dataclass(frozen=True)
+class _Families:
+    """The two families of tests: whole blocks, and parts of the day; each with its p among the two."""
+
+    whole: tuple[_Tested, ...]
+    parts: tuple[_Tested, ...]
+
+    @property
+    def count(self) -> int:
+        return 1 + bool(self.parts)
+
+    def adjusted(self) -> tuple[float, float]:
+        """The smallest p of each family, adjusted for there being two (Holm); 1 for a family that is not there."""
+        smallest = [min(tested.adjusted for tested in family) for family in (self.whole, self.parts) if family]
+        return (*holm(smallest), 1.0)[:2]  # type: ignore[return-value]
+
+
+def _families(table: Table, parts: Mapping[str, BlockCounts]) -> _Families:
+    tables = [(name, part) for name in sorted(parts) if (part := table.part(parts[name]))]
+    whole = [(None, table, probe) for probe in table.probes(whole=True)]
+    by_part = [(name, part, probe) for name, part in tables for probe in part.probes(whole=False)]
+    return _Families(_tested(whole), _tested(by_part if len(tables) >= MIN_PARTS else []))
+
+
+def _tested(probes: Sequence[tuple[str | None, Table, Probe]]) -> tuple[_Tested, ...]:
+    adjusted = benjamini_hochberg([probe.p for _, _, probe in probes])
+    return tuple(
+        _Tested(probe, q, table.distances[probe.distance], part)
+        for (part, table, probe), q in zip(probes, adjusted, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Undecided:
+    """What is known without a verdict."""
+
+    reason: Note
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """The hits of both families, and the labels that are new or gone by test."""
+
+    families: _Families
+    hits: tuple[_Tested, ...]
+    labels: frozenset[str]
+
+    @property
+    def significant(self) -> bool:
+        return bool(self.hits or self.labels)
+
+
+def _decide(table: Table, families: _Families) -> _Decision:
+    level = table.choice.q
+    hits = [
+        tested
+        for p, family in zip(families.adjusted(), (families.whole, families.parts), strict=True)
+        for tested in family
+        if p <= level and tested.adjusted <= level and (tested.distance or 0) >= table.settings.min_effect
+    ]
+    hits.sort(key=lambda tested: (tested.probe.p, tested.name))
+    return _Decision(families, tuple(hits), _labels_by_test(table) if table.choice.labels_tested else frozenset())
+
+
+# New and gone classes ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Appearance:
+    """Labels that one window only shows, in `blocks` of it."""
+
+    listed: NDArray[np.bool_]
+    blocks: NDArray[np.int64]
+
+
+def _new(table: Table) -> _Appearance:
+    """No detection in the reference, and several in the current window, in more than one cell of it."""
+    counts = table.counts
+    reference, current = counts.window(counts.classes)
+    listed = (reference == 0) & (current >= MIN_APPEARANCE) & (counts.cells >= MIN_CELLS)
+    return _Appearance(listed, (counts.classes[counts.current] > 0).sum(axis=0))
+
+
+def _gone(table: Table) -> _Appearance:
+    """Several detections expected in the current window, but none there; seen in more than one reference block."""
+    counts = table.counts
+    reference, current = counts.window(counts.classes)
+    blocks = (counts.classes[~counts.current] > 0).sum(axis=0)
+    expected = reference * (current.sum() / max(int(reference.sum()), 1))
+    return _Appearance((current == 0) & (expected >= MIN_APPEARANCE) & (blocks >= MIN_CELLS), blocks)
+
+
+def _labels_by_test(table: Table) -> frozenset[str]:
+    """The labels that are new or gone beyond chance: under no change, all their blocks would lie in one window."""
+    design = table.design
+    new, gone = _new(table), _gone(table)
+    found = _beyond_chance(table, new, design.m) | _beyond_chance(table, gone, design.n)
+    if design.m == 1 and design.n >= MIN_ALONE:
+        found |= new.listed & (table.counts.window(table.counts.classes)[1] >= table.settings.min_class)
+    return frozenset(label for label, is_found in zip(table.counts.labels, found, strict=True) if is_found)
+
+
+def _beyond_chance(table: Table, appearance: _Appearance, blocks: int) -> NDArray[np.bool_]:
+    """Which labels' blocks lie all among these `blocks` by more than chance (hypergeometric)."""
+    import numpy as np
+
+    rows = table.design.n + table.design.m
+    places = np.flatnonzero(table.counts.classes.sum(axis=0) >= MIN_APPEARANCE)
+    p = [
+        math.prod((blocks - j) / (rows - j) for j in range(appearance.blocks[place]))
+        if appearance.listed[place]
+        else 1.0
+        for place in places
+    ]
+    found = np.zeros(len(table.counts.labels), bool)
+    found[places] = np.asarray(benjamini_hochberg(p)) <= table.choice.q
+    return found
+
+
+# The verdict ---------------------------------------------------------------------------------------------------------
+
+
+def _verdict(table: Table, outcome: _Decision | _Undecided) -> Verdict:
+    decision = outcome if isinstance(outcome, _Decision) else None
+    classes = _classes(table, decision)
+    distances = table.distances
+    detectable = _detectable(table, decision.families) if decision else _Detectable({}, {})
+    return Verdict(
+        class_drift=distances["class_drift"],
+        confidence_drift=distances["confidence_drift"],
+        count_drift=distances["count_drift"],
+        significant_drift=decision.significant if decision else None,
+        reason=_reason(decision, detectable) if decision else cast(_Undecided, outcome).reason,
+        affected_classes=_affected(table, classes),
+        classes=classes,
+        new_classes=tuple(change.label for change in classes if change.tag == "new"),
+        gone_classes=tuple(change.label for change in classes if change.tag == "gone"),
+        effects=_effects(table, decision),
+        usual_range=_usual_range(table),
+        usual_blocks=_usual_blocks(table),
+        detectable_change=detectable.effects,
+        detectable_class_change=detectable.classes,
+        confidence_ks=table.confidence_ks,
+        confidence_w1=table.confidence_w1,
+        day_part_effects=_part_effects(decision) if decision else (),
+        excluded_share=_excluded_share(table, decision.families) if decision else None,
+        p_value=min(decision.families.adjusted()) if decision else None,
+        hits=tuple(hit.name for hit in decision.hits) if decision else (),
+        warnings=table.choice.warnings,
+    )
+
+
+def _classes(table: Table, decision: _Decision | None) -> tuple[ClassChange, ...]:
+    """Every label, by name."""
+    counts = table.counts
+    tests = {tested.probe.name: tested for tested in decision.families.whole} if decision else {}
+    hits = {hit.name for hit in decision.hits} if decision else set()
+    by_test = decision.labels if decision else frozenset()
+    windows = [window.tolist() for window in counts.window(counts.classes)]
+    shares = [[count / sum(window) if sum(window) else None for count in window] for window in windows]
+    found = []
+    for label, p, q, new, gone in zip(counts.labels, *shares, _new(table).listed, _gone(table).listed, strict=True):
+        tested = tests.get(class_probe(label))
+        change = q / p - 1 if p and q is not None else None
+        moved = class_probe(label) in hits and (change is None or abs(change) >= table.settings.min_relative_change)
+        direction = "down" if change is not None and change < 0 else "up"
+        found.append(
+            ClassChange(
+                label=label,
+                reference_share=p,
+                current_share=q,
+                relative_change=change,
+                p_value=tested.probe.p if tested else None,
+                adjusted_p=tested.adjusted if tested else None,
+                affected=moved or label in by_test,
+                tag="new" if new else "gone" if gone else direction if moved else None,
+            )
+        )
+    return tuple(found)
+
+
+def _affected(table: Table, classes: Sequence[ClassChange]) -> tuple[str, ...]:
+    """The affected labels, largest contribution to the class distance first."""
+    import numpy as np
+
+    affected = [change for change in classes if change.affected]
+    shares = np.array([[change.reference_share or 0, change.current_share or 0] for change in affected]).reshape(-1, 2)
+    contributions = js_contributions(shares[:, 0], shares[:, 1]).tolist()
+    ranked = sorted(zip(affected, contributions, strict=True), key=lambda pair: (-pair[1], pair[0].label))
+    return tuple(change.label for change, _ in ranked)
+
+
+def _effects(table: Table, decision: _Decision | None) -> Mapping[str, Effect]:
+    adjusted = {tested.probe.name: tested.adjusted for tested in decision.families.whole} if decision else {}
+    return {
+        name: Effect(a, b, b - a if a is not None and b is not None else None, adjusted.get(name))
+        for name, (a, b) in table.effects()
+    }
+
+
+def _part_effects(decision: _Decision) -> tuple[PartEffect, ...]:
+    return tuple(
+        PartEffect(hit.part, hit.probe.name, *_change(hit.probe.pooled), hit.adjusted)
+        for hit in decision.hits
+        if hit.part
+    )
+
+
+def _change(pooled: tuple[float, float] | None) -> tuple[float | None, float | None, float | None]:
+    return (*pooled, pooled[1] - pooled[0]) if pooled else (None, None, None)
+
+
+def _excluded_share(table: Table, families: _Families) -> float | None:
+    """What a class must be rarer than to be absent from the reference: 1 - .05^(1/N), N in independent detections."""
+    effects = [tested.probe.mean_deff for tested in families.whole if tested.probe.mean_deff]
+    detections = int(table.counts.window(table.counts.detections)[0])
+    return zero_events_upper(detections / max(effects[0], 1.0)) if effects and effects[0] else None
+
+
+def _usual_blocks(table: Table) -> int:
+    return min(table.design.m, table.design.n // 2) if table.choice.ranged else 0
+
+
+def _usual_range(table: Table) -> Mapping[str, UsualRange | None]:
+    """How far stretches of the reference, as long as the current window, are from the rest of it."""
+    import numpy as np
+
+    counts, width = table.counts, _usual_blocks(table)
+    bins = {
+        "class_drift": counts.classes,
+        "confidence_drift": counts.confidence.reshape(len(counts.current), 20, -1).sum(axis=2),
+        "count_drift": counts.objects if table.denominator_known else None,
+    }
+    found: dict[str, UsualRange | None] = dict.fromkeys(DISTANCES)
+    for name, values in bins.items():
+        if values is None or not width:
+            continue
+        reference = values[~counts.current].astype(float)
+        sums = np.concatenate([np.zeros((1, values.shape[1])), reference.cumsum(axis=0)])
+        stretches = sums[width:] - sums[:-width]
+        distances = js_distances(stretches, sums[-1] - stretches)
+        distances = distances[~np.isnan(distances)]
+        if len(distances):
+            found[name] = UsualRange(float(np.median(distances)), float(distances.max()))
+    return found
+
+
+# What the check could have seen --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Detectable:
+    effects: Mapping[str, float | None]
+    classes: Mapping[str, float | None]
+
+
+def _detectable(table: Table, families: _Families) -> _Detectable:
+    """The change that each probe of the whole blocks would find in four of five checks."""
+    level = table.choice.q / (2 * families.count * len(families.whole))
+    found = {tested.probe.name: _smallest_change(tested.probe, level) for tested in families.whole if tested.probe.test}
+    return _Detectable(
+        {name: found.get(name) for name, _ in table.effects()},
+        {name.removeprefix(CLASS): change for name, change in found.items() if name.startswith(CLASS)},
+    )
+
+
+def _smallest_change(probe: Probe, level: float) -> float | None:
+    """On the probe's natural scale; relative for classes and rates of detections. None if its blocks do not scatter."""
+    test = probe.test
+    if test is None or not test.se or probe.pooled is None:
+        return None
+    delta = (t_isf(level, test.df) + t_isf(1 - POWER, test.df)) * test.se
+    share = probe.pooled[0]
+    if probe.scale == "log":
+        return math.expm1(delta)
+    if probe.scale == "arcsine":
+        delta = math.sin(min(math.asin(math.sqrt(share)) + delta, math.pi / 2)) ** 2 - share
+    if probe.name.startswith(CLASS):
+        return delta / share if share else None
+    return delta
+
+
+# In words ------------------------------------------------------------------------------------------------------------
+
+WORDS = {
+    "avg_confidence": "mean confidence",
+    "detections_per_image": "detections per image",
+    "no_detection_rate": "share of images without detections",
+    "low_confidence_rate": "share of low confidences",
+    "above_median_confidence": "share above the usual median confidence",
+    "class_mix": "mix of classes",
+}
+NAMED = 4
+"""So many hits are named in the reason."""
+
+
+def _reason(decision: _Decision, detectable: _Detectable) -> Note:
+    """One sentence: the hits in order of p, or what would have been seen."""
+    if not decision.significant:
+        seen = detectable.effects.get("avg_confidence")
+        could = f"; this check could see confidence changes of {seen:.2g} or more" if seen else ""
+        return Note("no_drift", f"Nothing beyond the usual range{could}.")
+    moved = [_in_words(hit) for hit in decision.hits]
+    moved += [f"the class {label} is new or gone" for label in sorted(decision.labels)]
+    more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
+    return Note("drift", f"Beyond the usual range: {', '.join(moved[:NAMED])}{more}.")
+
+
+def _in_words(hit: _Tested) -> str:
+    name = hit.probe.name
+    what = f"share of {name.removeprefix(CLASS)}" if name.startswith(CLASS) else WORDS[name]
+    change = ""
+    if hit.probe.pooled:
+        change = " ({:.3g} → {:.3g})".format(*hit.probe.pooled)
+    return f"{what}{f' at {hit.part} h' if hit.part else ''}{change}"
