@@ -17,7 +17,7 @@ def main() -> int:
         module = importlib.import_module(f".{name}", __package__)
         command = commands.add_parser(name, help=module.__doc__.splitlines()[0])
         command.add_argument("--rows", default="", help="only these, by comma: D1,D5")
-        command.add_argument("--replicates", type=int, help="so many a row; with fewer than its own nothing is judged")
+        command.add_argument("--replicates", type=int, help="so many a row, instead of its own")
         module.add_arguments(command)
         command.set_defaults(run=module.main)
     arguments = parser.parse_args()

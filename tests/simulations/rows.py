@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -36,15 +37,21 @@ class Row:
         return f"at most {self.high:g}" if self.high is not None else f"at least {self.low:g}"
 
     def holds(self, measured: Measured) -> bool:
-        """Whether the measured figure is within the bound, for the full number of replicates."""
-        low, high = self.low, self.high
+        """Whether the measured figure is within the bound; for fewer replicates, three standard errors around it."""
+        low, high = (self._scaled(bound, measured.n, side) for bound, side in ((self.low, -1), (self.high, 1)))
         return (low is None or measured.hits >= low) and (high is None or measured.hits <= high) and measured.also
+
+    def _scaled(self, bound: float | None, n: int, side: int) -> float | None:
+        if bound is None or n == self.replicates:
+            return bound
+        share = bound / self.replicates
+        return n * share + side * 3 * math.sqrt(n * share * (1 - share))
 
 
 def report(rows: Iterable[Row], chosen: str = "", replicates: int | None = None) -> bool:
-    """Print the table, a row as it is measured; whether all the rows hold. `chosen`: ids, by comma.
+    """Print the table, a row as it is measured; whether all the rows hold.
 
-    With fewer `replicates` than a row's own nothing is judged.
+    `chosen`: ids, by comma. With fewer `replicates` than a row's own the bound is as much wider as chance wants.
     """
     wanted = {name.strip() for name in chosen.split(",") if name.strip()}
     known = list(rows)
@@ -59,10 +66,17 @@ def report(rows: Iterable[Row], chosen: str = "", replicates: int | None = None)
         if heads is None:
             heads = ["id", "world", "must hold", "measured", "", *measured.others]
             print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-        verdict = "-" if measured.n < row.replicates else "ok" if row.holds(measured) else "FAIL"
-        fine = fine and verdict != "FAIL"
+        holds = row.holds(measured)
+        fine = fine and holds
         figure = f"{measured.hits:g} of {measured.n}"
         bound = f"{row.bound} of {row.replicates}"
-        cells = [row.id, row.world, bound, figure, verdict, *(measured.others.get(head, "") for head in heads[5:])]
+        cells = [
+            row.id,
+            row.world,
+            bound,
+            figure,
+            "ok" if holds else "FAIL",
+            *(measured.others.get(head, "") for head in heads[5:]),
+        ]
         print("| " + " | ".join(cells) + " |", flush=True)
     return fine
