@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.data_engine.records import DataEngine, EngineRun
+    from detmon.datasets import Dataset, Item, ItemStatus
     from detmon.demo import Story
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
@@ -385,6 +387,88 @@ class Client:
         from detmon.notify.settings import default_targets
 
         return default_targets(self.config)
+
+    # --- data engine ---
+
+    def create_dataset(self, name: str) -> Dataset:
+        """Make a dataset; the same name again is the same dataset."""
+        from detmon import datasets
+
+        with self.store.writing(create=True) as con, transaction(con):
+            return datasets.create(con, name, self.now())
+
+    def list_datasets(self) -> list[Dataset]:
+        """All datasets, by name, with how many items wait, are reviewed, are ignored."""
+        from detmon import datasets
+
+        with self.store.reading() as con:
+            return datasets.every(con)
+
+    def configure_data_engine(
+        self,
+        model_id: str,
+        config: Mapping[str, Any] | None = None,
+        target_dataset_id: str | None = None,
+        *,
+        file: str | Path | None = None,
+        retake: bool = False,
+    ) -> DataEngine:
+        """Say what is to be flagged in a model's predictions, and for which dataset (docs/engine.md).
+
+        Without `config` or `file` the table `[models.NAME.engine]` of the configuration says it; the dataset that it
+        names is made if it is missing. The same configuration again changes nothing. `retake`: take usual box sizes
+        and classes from the log anew.
+        """
+        from detmon.data_engine import configure
+
+        with self.store.writing() as con, transaction(con):
+            model = models.find(con, model_id)
+            said = configure.said(self.config, model.id, config, Path(file) if file else None)
+            return configure.configure(con, model.id, said, target_dataset_id, self.now(), retake=retake)
+
+    def run_data_engine(self, model_id: str | None = None, period: str | None = None) -> EngineRun:
+        """Scan what no run has scanned yet, and flag what is selected; with `period` scan that again."""
+        from detmon.data_engine.run import run
+
+        now = self.now()
+        with self.store.reading() as con:
+            wanted = models.find(con, model_id).id if model_id else None
+            periods = period and {
+                model.id: times.parse_period(period, now, times.parse_zone(model.zone or "UTC"))
+                for model in models.every(con)
+            }
+        return run(self.store, wanted, periods or None, now)
+
+    def show_engines(self, model_id: str | None = None, dataset_id: str | None = None) -> list[DataEngine]:
+        """The engines (of one model or dataset), with what they took from the log and what they have scanned."""
+        from detmon import datasets
+        from detmon.data_engine import engines
+
+        with self.store.reading() as con:
+            model = models.find(con, model_id).id if model_id else None
+            dataset = datasets.find(con, dataset_id).id if dataset_id else None
+            return [engines.record(con, engine) for engine in engines.every(con, model, dataset)]
+
+    def get_flagged_items(self, dataset_id: str, status: str | None = "needs_review", limit: int = 100) -> list[Item]:
+        """Items of a dataset with one status (None: any), in an order that is random but fixed."""
+        from detmon import datasets
+
+        with self.store.reading() as con:
+            return datasets.items(con, datasets.find(con, dataset_id).id, status, limit)
+
+    def set_item(self, item_id: str, status: str) -> ItemStatus:
+        """Give an item the status `needs_review`, `reviewed` or `ignored`."""
+        from detmon import datasets
+
+        with self.store.writing() as con, transaction(con):
+            return datasets.set_status(con, item_id, status, self.now())
+
+    def add_items(self, dataset_id: str, prediction_ids: Sequence[str]) -> list[ItemStatus]:
+        """Add predictions to a dataset by hand: without an inclusion probability they never enter an estimate."""
+        from detmon import datasets
+
+        with self.store.writing() as con, transaction(con):
+            return datasets.add_by_hand(con, datasets.find(con, dataset_id).id, prediction_ids, self.now())
 
     # --- demo ---
 

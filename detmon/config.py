@@ -38,6 +38,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
     "models.*": ("name", "version", "uri", "zone", "baseline", "engine"),
+    "models.*.engine": (
+        "low_confidence", "edge_cases", "random_sample", "rare_classes", "new_classes", "disagreement", "budget",
+        "salt", "dataset",
+    ),
     "plugins": ("prefer", "disable"),
     "notify": (
         "default", "fallback", "overdue_after", "group_by", "zone", "include_examples", "deliver_closed", ANY_TABLE,

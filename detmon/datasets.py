@@ -1,1 +1,130 @@
-"""Datasets: named collections of flagged predictions."""
+"""Datasets: named collections of predictions chosen for review. An item is one prediction in one dataset."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from detmon.errors import UnknownName, UsageError
+from detmon.records import Record
+from detmon.store import Connection, statement
+
+STATUSES = ("needs_review", "reviewed", "ignored")
+
+
+@dataclass(frozen=True)
+class Dataset(Record):
+    """A dataset, and how many items of it have each status."""
+
+    id: str
+    name: str
+    items: Mapping[str, int]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Item(Record):
+    """A prediction in a dataset; `inclusion_probability` is None for one that was picked by hand.
+
+    `detections` are as in a log: label, confidence, bbox `[x, y, w, h]` in pixels.
+    """
+
+    item_id: str
+    prediction_id: str
+    image_id: str
+    image_uri: str | None
+    model_id: str
+    timestamp: datetime
+    source: str | None
+    reasons: tuple[str, ...]
+    inclusion_probability: float | None
+    status: str
+    detections: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ItemStatus(Record):
+    """An item's place in the work: `needs_review`, `reviewed` or `ignored`."""
+
+    item_id: str
+    prediction_id: str
+    dataset_id: str
+    status: str
+
+
+def create(con: Connection, name: str, now: datetime) -> Dataset:
+    """Make a dataset, or return the one of this name."""
+    if not name.strip() or re.fullmatch(r"ds_[0-9a-f]{12}", name):
+        raise UsageError("a dataset needs a name that is not empty and does not look like an id")
+    con.execute(statement("add_dataset"), {"id": f"ds_{os.urandom(6).hex()}", "name": name, "now": now})
+    return find(con, name)
+
+
+def every(con: Connection) -> list[Dataset]:
+    """All datasets, by name."""
+    found = con.execute(statement("list_datasets")).fetchall()
+    return [
+        Dataset(id, name, dict(zip(STATUSES, counts, strict=True)), created_at)
+        for id, name, created_at, *counts in found
+    ]
+
+
+def find(con: Connection, id_or_name: str) -> Dataset:
+    """The dataset with this id or name. Raises UnknownName."""
+    datasets = every(con)
+    for dataset in datasets:
+        if id_or_name in (dataset.id, dataset.name):
+            return dataset
+    hint = None if datasets else "no dataset yet: detmon dataset create NAME"
+    raise UnknownName("dataset", id_or_name, [dataset.name for dataset in datasets], hint)
+
+
+def items(con: Connection, dataset_id: str, status: str | None, limit: int) -> list[Item]:
+    """Items of a dataset, in an order that is random but fixed: the first hundred are a random hundred.
+
+    Raises UnknownName for a status that does not exist.
+    """
+    _check_status(status)
+    asked = {"dataset": dataset_id, "status": status, "limit": limit}
+    found: list[Any] = con.execute(statement("list_items"), asked).fetchall()
+    return [Item(*row[:7], tuple(row[7]), row[8], row[9], tuple(map(_box, row[10]))) for row in found]
+
+
+def set_status(con: Connection, item_id: str, status: str, now: datetime) -> ItemStatus:
+    """Give an item a status. Raises UnknownName for an unknown item or status."""
+    _check_status(status)
+    found = con.execute(statement("set_item_status"), {"item": item_id, "status": status, "now": now}).fetchone()
+    if found is None:
+        raise UnknownName("item", item_id, hint="`detmon item list --dataset NAME` lists the items")
+    return ItemStatus(*found)
+
+
+def add_by_hand(con: Connection, dataset_id: str, prediction_ids: Sequence[str], now: datetime) -> list[ItemStatus]:
+    """Add predictions to a dataset; one that is an item already stays as it is. Raises UnknownName, adding nothing."""
+    asked = {"dataset": dataset_id, "predictions": list(dict.fromkeys(prediction_ids))}
+    con.execute(statement("add_items_by_hand"), {**asked, "now": now})
+    found = [ItemStatus(*row) for row in con.execute(statement("items_of_predictions"), asked).fetchall()]
+    missing = set(prediction_ids) - {item.prediction_id for item in found}
+    if missing:
+        names = ", ".join(sorted(missing)[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise UnknownName("prediction", names, hint="nothing was added; `detmon sql` finds the ids of predictions")
+    return found
+
+
+def _check_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise UnknownName("status", status, STATUSES)
+
+
+def _box(stored: Mapping[str, Any]) -> dict[str, Any]:
+    confidence, sides = stored["confidence"], [stored[side] for side in ("x", "y", "w", "h")]
+    box = {
+        "label": stored["label"],
+        "confidence": None if confidence is None else round(confidence, 6),
+        "bbox": None if None in sides else [round(side, 3) for side in sides],
+    }
+    return box | {key: stored[key] for key in ("detection_id", "track_id") if stored[key] is not None}

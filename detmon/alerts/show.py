@@ -10,6 +10,7 @@ from typing import Any
 
 from detmon.alerts import instances
 from detmon.alerts.rules import Rule
+from detmon.datasets import STATUSES
 from detmon.records import Record
 from detmon.store import Connection, statement
 from detmon.times import format_duration
@@ -206,13 +207,14 @@ def status(con: Connection, db: str, now: datetime, max_age: timedelta | None) -
     models = tuple(ModelStatus(*row) for row in con.execute(statement("status_models")).fetchall())
     states = _counts(con, "status_alerts")
     notices = _counts(con, "status_outbox")
+    items = _counts(con, "status_items")
     rejected, checked_at = con.execute(statement("status_store")).fetchall()[0]
     return Status(
         db=db,
         models=models,
         rejected=rejected,
         alerts={state: states.get(state, 0) for state in STATES},
-        items={"needs_review": 0, "reviewed": 0, "ignored": 0},
+        items={status: items.get(status, 0) for status in STATUSES},
         outbox={
             "queued": notices.get("queued", 0) + notices.get("sending", 0),
             "sent": notices.get("sent", 0),

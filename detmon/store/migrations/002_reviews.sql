@@ -46,20 +46,27 @@ CREATE VIEW image_reviews AS
   SELECT v.*, s.exhaustive FROM verdicts v JOIN scopes s USING (model_id, predicted_at, prediction_id);
 CREATE TABLE datasets(id VARCHAR PRIMARY KEY, name VARCHAR UNIQUE, created_at TIMESTAMP NOT NULL);
 CREATE TABLE engines(
-  engine_id VARCHAR PRIMARY KEY, model_id VARCHAR NOT NULL, dataset_id VARCHAR NOT NULL, config VARCHAR NOT NULL,
-  salt VARCHAR NOT NULL, revision INTEGER NOT NULL, created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL,
-  UNIQUE(model_id, dataset_id));
+  engine_id VARCHAR PRIMARY KEY, model_id VARCHAR NOT NULL, dataset_id VARCHAR NOT NULL,
+  config VARCHAR NOT NULL /* JSON, defaults filled in */, taken VARCHAR /* JSON: what conditions took from data */,
+  salt VARCHAR NOT NULL, revision INTEGER NOT NULL, runs INTEGER NOT NULL /* grows with every change and run */,
+  created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL, UNIQUE(model_id, dataset_id));
 CREATE TABLE engine_revisions(
-  engine_id VARCHAR, revision INTEGER, config VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL,
-  PRIMARY KEY(engine_id, revision));
+  engine_id VARCHAR, revision INTEGER, config VARCHAR NOT NULL, taken VARCHAR,
+  reaches_all BOOLEAN NOT NULL /* a random sample is on: every scanned prediction had a chance */,
+  created_at TIMESTAMP NOT NULL, PRIMARY KEY(engine_id, revision));
+-- What was scanned: the ok predictions of the engine's model in a batch with first <= ts < last. Without a budget and a
+-- period that is the whole batch. The domain of every estimate.
 CREATE TABLE engine_scans(
-  engine_id VARCHAR, batch_id INTEGER, revision INTEGER, scanned BIGINT, flagged BIGINT, scanned_at TIMESTAMP,
-  PRIMARY KEY(engine_id, batch_id));
+  engine_id VARCHAR, batch_id INTEGER, revision INTEGER, first TIMESTAMP, last TIMESTAMP,
+  scanned BIGINT NOT NULL, flagged BIGINT NOT NULL, again BOOLEAN NOT NULL /* by --period: tells nothing of the rest */,
+  scanned_at TIMESTAMP NOT NULL, PRIMARY KEY(engine_id, batch_id, revision, first, last));
 CREATE TABLE engine_caps(
-  engine_id VARCHAR, stage VARCHAR /* gap | source_day | day */, group_key VARCHAR, tau DOUBLE, k INTEGER,
-  PRIMARY KEY(engine_id, stage, group_key));
+  engine_id VARCHAR, stage VARCHAR /* gap | source_day | day */, group_key VARCHAR,
+  tau DOUBLE NOT NULL /* the share of the group's candidates that was kept */,
+  cut DOUBLE NOT NULL /* kept: a bucket below it */, PRIMARY KEY(engine_id, stage, group_key));
 CREATE TABLE items(
-  item_id VARCHAR PRIMARY KEY, dataset_id VARCHAR NOT NULL, prediction_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL,
+  item_id VARCHAR NOT NULL /* each once: whoever adds items leaves out those that are there */, dataset_id VARCHAR NOT NULL,
+  prediction_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL,
   ts TIMESTAMP NOT NULL, reasons VARCHAR[], inclusion_probability DOUBLE /* NULL: picked by hand */,
   estimable BOOLEAN NOT NULL, status VARCHAR NOT NULL /* needs_review | reviewed | ignored */,
   created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL);
