@@ -40,7 +40,7 @@ class Item(Record):
     model_id: str
     timestamp: datetime
     source: str | None
-    reasons: tuple[str, ...]
+    reasons: Sequence[str]
     inclusion_probability: float | None
     status: str
     detections: tuple[Mapping[str, Any], ...]
@@ -90,8 +90,8 @@ def items(con: Connection, dataset_id: str, status: str | None, limit: int) -> l
     """
     _check_status(status)
     asked = {"dataset": dataset_id, "status": status, "limit": limit}
-    found: list[Any] = con.execute(statement("list_items"), asked).fetchall()
-    return [Item(*row[:7], tuple(row[7]), row[8], row[9], tuple(map(_box, row[10]))) for row in found]
+    found = con.execute(statement("list_items"), asked).fetchall()
+    return [Item(*(*about, tuple(map(_box, boxes)))) for *about, boxes in found]
 
 
 def set_status(con: Connection, item_id: str, status: str, now: datetime) -> ItemStatus:

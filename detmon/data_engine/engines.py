@@ -24,24 +24,23 @@ class Engine:
     model_id: str
     dataset_id: str
     dataset: str
-    config: Mapping[str, Any]
-    taken: Taken | None
     salt: str
     revision: int
     runs: int
     created_at: datetime
     updated_at: datetime
+    config: Mapping[str, Any]
+    taken: Taken | None
 
 
 def every(con: Connection, model_id: str | None = None, dataset_id: str | None = None) -> list[Engine]:
     """The engines, by model and dataset."""
     asked = {"model": model_id, "dataset": dataset_id}
-    found: list[Any] = con.execute(statement("list_engines"), asked).fetchall()
-    return [Engine(*row[:4], json.loads(row[4]), _taken(row[5]), *row[6:]) for row in found]
-
-
-def _taken(text: str | None) -> Taken | None:
-    return Taken(**json.loads(text)) if text else None
+    found = con.execute(statement("list_engines"), asked).fetchall()
+    return [
+        Engine(*(*about, json.loads(config), Taken(**json.loads(taken)) if taken else None))
+        for *about, config, taken in found
+    ]
 
 
 def configure(
@@ -63,7 +62,7 @@ def configure(
         return old
     engine_id = old.id if old else f"en_{os.urandom(6).hex()}"
     revision, runs = (old.revision + 1, old.runs + 1) if old else (1, 1)
-    save(con, Engine(engine_id, model_id, dataset_id, "", config, taken, config["salt"], revision, runs, now, now), now)
+    save(con, Engine(engine_id, model_id, dataset_id, "", config["salt"], revision, runs, now, now, config, taken), now)
     return every(con, model_id, dataset_id)[0]
 
 
