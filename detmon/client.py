@@ -23,7 +23,9 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
+    from detmon.baselines import Baseline
     from detmon.demo import Story
+    from detmon.drift.records import DriftReport
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
@@ -469,6 +471,80 @@ class Client:
 
         with self.store.writing() as con, transaction(con):
             return datasets.add_by_hand(con, datasets.find(con, dataset_id).id, prediction_ids, self.now())
+    # --- drift ---
+
+    def check_drift(
+        self,
+        model_id: str | None = None,
+        reference_period: str | None = None,
+        current_period: str | None = None,
+        *,
+        by: str | None = None,
+        block: str = "auto",
+        reference_log: str | Path | Sequence[str | Path] | None = None,
+        current_log: str | Path | Sequence[str | Path] | None = None,
+        **given: Any,
+    ) -> DriftReport:
+        """Whether the current period differs from the reference more than the model's own days do.
+
+        The periods default to the last 7 days and the baseline, or the 28 days before. With `reference_log` and
+        `current_log` two logs are compared that are in no store; `given` are then the options of `ingest`.
+        """
+        from detmon import baselines, drift
+        from detmon.drift import periods, settings
+        from detmon.drift.logs import check_logs
+
+        asked = settings.Asked(
+            settings.parse_block(block), settings.constants(self.config), self.now(), settings.by_source(by)
+        )
+        if reference_log is not None or current_log is not None:
+            if reference_log is None or current_log is None:
+                raise UsageError("give --reference-log and --current-log, both")
+            if reference_period is not None or current_period is not None:
+                raise UsageError("periods are those of the store: with two logs there are none")
+            read, zone = self._reader({"model": model_id, **given}), times.parse_zone(given.get("tz") or "UTC")
+            return check_logs(_names(reference_log), _names(current_log), read, zone, asked)
+        if given:
+            raise UsageError(f"{', '.join(given)}: options of reading logs go with --reference-log and --current-log")
+        with self.store.reading() as con:
+            model = models.chosen(con, model_id)
+            zone, normal = times.parse_zone(model.zone or "UTC"), baselines.of(con, model.id)
+            baseline = normal.span if normal else None
+            span = periods.resolve(reference_period, current_period, baseline, asked.now, zone)
+            return drift.check_store(con, model.id, zone, span, asked)
+
+    def set_baseline(self, model_id: str, period: str) -> Baseline:
+        """Make `period` the normal of a model, with its metrics' values now; it replaces an earlier one."""
+        from detmon import baselines
+        from detmon.metrics import catalogue
+
+        with self.store.reading() as con:
+            model = models.find(con, model_id)
+            span = times.parse_period(period, self.now(), times.parse_zone(model.zone or "UTC"))
+            baseline = baselines.freeze(con, model.id, span, catalogue(self.config).values(), self.now())
+        with self.store.writing() as con, transaction(con):
+            baselines.keep(con, baseline)
+        return baseline
+
+    def show_baselines(self, model_id: str | None = None) -> list[Baseline]:
+        """The normal of one model, or of all that have one."""
+        from detmon import baselines
+
+        with self.store.reading() as con:
+            return baselines.listed(con, models.find(con, model_id).id if model_id else None)
+
+    def _reader(self, given: Mapping[str, Any]) -> Callable[[Store, Sequence[str]], int]:
+        """Reads logs into a store that is not the client's."""
+        from detmon.ingest import run
+
+        def read(store: Store, named: Sequence[str]) -> int:
+            tables, readers = self.config.table("ingest"), self._plugins().formats
+            done = run(store, named, given=given, tables=tables, clock=self.now, readers=readers, note=self._note)
+            if done.errors:
+                raise done.errors[0]
+            return done.rejected
+
+        return read
 
     # --- demo ---
 

@@ -43,6 +43,10 @@ KEYS: dict[str, tuple[str, ...]] = {
         "salt", "dataset",
     ),
     "plugins": ("prefer", "disable"),
+    "drift": (
+        "q", "min_effect", "min_relative_change", "min_class", "min_reference_blocks", "min_current_blocks",
+        "min_volume", "min_events", "min_fine_blocks", "low_confidence", "weekend",
+    ),
     "notify": (
         "default", "fallback", "overdue_after", "group_by", "zone", "include_examples", "deliver_closed", ANY_TABLE,
     ),

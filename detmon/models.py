@@ -67,3 +67,14 @@ def find(con: Connection, id_or_name: str) -> Model:
     if not by_name:
         raise UnknownName("model", id_or_name, [model.id for model in models], None if models else "no model yet")
     return by_name[0]
+
+
+def chosen(con: Connection, id_or_name: str | None) -> Model:
+    """The model that was named, or the only one there is. Raises as `find`, or UsageError where one must be named."""
+    if id_or_name is not None:
+        return find(con, id_or_name)
+    models = every(con)
+    if len(models) != 1:
+        known = ", ".join(model.id for model in models)
+        raise UsageError("which model?" if models else "no model yet", f"--model, one of {known}" if models else None)
+    return models[0]

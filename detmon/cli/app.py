@@ -31,6 +31,8 @@ NOUNS: dict[str, str] = {
     "dataset": "Collections of predictions chosen for review.",
     "engine": "The data engine: which predictions people should look at.",
     "item": "Flagged predictions, and their place in the work.",
+    "drift": "Whether the detections changed more than usual.",
+    "baseline": "The normal that a model is compared with.",
     "config": "The settings in force.",
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",

@@ -1,1 +1,155 @@
-"""Whether the world or the model changed: two periods of a log, compared over blocks of time or sources."""
+"""`drift check`: whether two periods of a model, or two logs, differ more than the model's own days do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import tzinfo
+from typing import Any
+
+from detmon.drift import sources
+from detmon.drift.causes import causes
+from detmon.drift.compare import Comparison, compare
+from detmon.drift.periods import Periods
+from detmon.drift.records import (
+    Blocks,
+    DayPartEffect,
+    DriftClass,
+    DriftEffect,
+    DriftReport,
+    DriftWarning,
+    Histogram,
+    SourceMix,
+    UsualRange,
+    Volume,
+)
+from detmon.drift.settings import Asked
+from detmon.drift.windows import Log, Window
+from detmon.stats.blocks import Note
+from detmon.stats.drift import significant_among
+from detmon.store import Connection
+
+DIGITS = 12
+"""Significant digits of a number in a result: what comes after depends on the machine."""
+
+
+def check_store(con: Connection, model_id: str, zone: tzinfo, span: Periods, asked: Asked) -> DriftReport:
+    """The verdict on two periods of one model."""
+    windows = [Window(Log(con, model_id), period.start, period.end, zone) for period in (span.reference, span.current)]
+    return between(windows[0], windows[1], (span.reference.text, span.current.text), model_id, span.notes, asked)
+
+
+def between(
+    reference: Window,
+    current: Window,
+    texts: tuple[str, str],
+    model_id: str | None,
+    notes: list[Note],
+    asked: Asked,
+    *,
+    in_order: bool = True,
+) -> DriftReport:
+    """The verdict on two windows; `in_order`: the current one is the later, so that a source can fall silent."""
+    whole = _checked(reference, current, asked, in_order)
+    report = _report(whole, model_id, texts, notes)
+    if not asked.by_source:
+        return report
+    names = sorted({*reference.sources, *current.sources})
+    singles = [
+        _checked(replace(reference, source=name), replace(current, source=name), asked, in_order) for name in names
+    ]
+    significant = significant_among([single.found.verdict for single in singles], asked.settings.q)
+    reports = tuple(
+        replace(_report(single, model_id, texts, []), source=name, significant_drift=moved)
+        for name, single, moved in zip(names, singles, significant, strict=True)
+    )
+    return replace(report, sources=reports)
+
+
+@dataclass(frozen=True)
+class _Check:
+    found: Comparison
+    silent: sources.Silent
+    mix: SourceMix
+
+
+def _checked(reference: Window, current: Window, asked: Asked, in_order: bool) -> _Check:
+    found = compare(reference, current, asked.block, asked.settings)
+    silent = sources.silent(found, asked.now) if in_order else sources.Silent()
+    return _Check(found, silent, sources.mix(found, always=asked.by_source and reference.source is None))
+
+
+def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: list[Note]) -> DriftReport:
+    found, verdict = check.found, check.found.verdict
+    said = [*notes, *found.notes, *verdict.warnings, *check.silent.notes, *causes(found, check.mix)]
+    report = DriftReport(
+        model_id=model_id,
+        reference_period=texts[0],
+        current_period=texts[1],
+        class_drift=verdict.class_drift,
+        confidence_drift=verdict.confidence_drift,
+        count_drift=verdict.count_drift,
+        significant_drift=verdict.significant_drift,
+        reason=verdict.reason.message,
+        reason_code=verdict.reason.code,
+        affected_classes=verdict.affected_classes,
+        classes=tuple(DriftClass(**vars(change)) for change in verdict.classes),
+        new_classes=verdict.new_classes,
+        gone_classes=verdict.gone_classes,
+        silent_sources=check.silent.names,
+        effects={name: DriftEffect(**vars(effect)) for name, effect in verdict.effects.items()},
+        day_part_effects=tuple(DayPartEffect(**vars(effect)) for effect in verdict.day_part_effects),
+        usual_range={name: UsualRange(**vars(r)) if r else None for name, r in verdict.usual_range.items()},
+        detectable_change={**verdict.detectable_change, "classes": verdict.detectable_class_change},
+        excluded_share=verdict.excluded_share,
+        blocks=Blocks(found.choice.size, len(found.choice.reference), len(found.choice.current)),
+        source_mix=check.mix,
+        confidence_ks=verdict.confidence_ks,
+        confidence_w1=verdict.confidence_w1,
+        volumes=_volumes(found),
+        histograms=_histograms(found),
+        warnings=tuple(DriftWarning(note.code, note.message) for note in dict.fromkeys(said)),
+    )
+    rounded: DriftReport = _rounded(report)
+    return rounded
+
+
+def _volumes(found: Comparison) -> dict[str, Volume]:
+    detections = found.counts.window(found.counts.detections)
+    return {
+        name: Volume(window.images, int(boxes), len(window.sources))
+        for name, window, boxes in zip(
+            ("reference", "current"), (found.reference, found.current), detections, strict=True
+        )
+    }
+
+
+def _histograms(found: Comparison) -> dict[str, Histogram]:
+    """Confidences in tenths, and images by number of detections."""
+    counts = found.counts
+    shown = {"confidence": counts.confidence.reshape(len(counts.current), 10, -1).sum(axis=2)}
+    if found.denominator_known:
+        shown["objects"] = counts.objects
+    edges = {"confidence": [k / 10 for k in range(10)], "objects": [float(k) for k in range(66)]}
+    return {
+        name: Histogram(tuple(edges[name]), *(_shares(side.tolist()) for side in counts.window(values)))
+        for name, values in shown.items()
+    }
+
+
+def _shares(counts: list[int]) -> tuple[float, ...]:
+    total = sum(counts) or 1
+    return tuple(count / total for count in counts)
+
+
+def _rounded(value: Any) -> Any:
+    """The same with all numbers to `DIGITS` significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_rounded(item) for item in value)
+    if hasattr(value, "to_dict"):
+        return replace(value, **{field.name: _rounded(getattr(value, field.name)) for field in fields(value)})
+    return value

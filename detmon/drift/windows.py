@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from detmon.stats.drift import BlockCounts
+    from detmon.stats.probes import BlockCounts
 
     Whole = NDArray[np.int64]
     Columns = dict[str, Any]
@@ -181,6 +181,20 @@ class Window:
         images = dict(zip(*self._of_rows("drift_images_of_classes", whole).values(), strict=True))
         return replace(counts, cells=np.array([int(images[label]) for label in counts.labels], np.int64))
 
+    def source_classes(self) -> dict[str, dict[str, int]]:
+        """Detections of each source by label."""
+        table = self._of_rows("drift_classes_of_rows", [Piece(self.start, self.end, 0, 0)], "source")
+        found: dict[str, dict[str, int]] = {}
+        for source, label, n in zip(*(table[name].tolist() for name in ("key", "label", "n")), strict=True):
+            found.setdefault(source, {})[label] = n
+        return found
+
+    def presence(self, blocks: Sequence[Block]) -> dict[str, int]:
+        """In how many of the blocks (of time) each source has images."""
+        cut = [Piece(block.start, block.end, 0, 0) for block in blocks]
+        text = statement("drift_presence").format(rows=statement("drift_rows").format(**_ALL_BOXES))
+        return dict(self.log.con.execute(text, self._values(**_cells(cut))).fetchall())
+
     @cached_property
     def logged(self) -> Hours:
         """What was logged an hour and source."""
@@ -303,7 +317,7 @@ def together(reference: Counts, current: Counts) -> tuple[BlockCounts, list[Bloc
     """The blocks of two windows over the union of their labels: all of each block, and each part of it."""
     import numpy as np
 
-    from detmon.stats.drift import BlockCounts
+    from detmon.stats.probes import BlockCounts
 
     labels = tuple(sorted({*reference.labels, *current.labels}))
 
