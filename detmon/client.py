@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
-    from detmon.baselines import Baseline
     from detmon.demo import Story
     from detmon.drift.records import DriftReport
     from detmon.ingest.records import Ingested, Preview, Quarantined
@@ -471,6 +471,7 @@ class Client:
 
         with self.store.writing() as con, transaction(con):
             return datasets.add_by_hand(con, datasets.find(con, dataset_id).id, prediction_ids, self.now())
+
     # --- drift ---
 
     def check_drift(
