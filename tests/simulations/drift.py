@@ -125,7 +125,7 @@ def measure(
                 for name, test in NAIVE.items():
                     alarms[name] += test(log.boxes, current)
                 if asked:
-                    asked.add(log.boxes, current)
+                    asked.add(log.boxes, log.moment, current)
             others = {name: percent(count, replicates) for name, count in alarms.items()}
             return Measured(hits, replicates, {**others, **(asked.answers() if asked else {})}, same and strange <= 1)
 

@@ -127,6 +127,11 @@ class Simulated:
     current: NDArray[np.bool_]
     boxes: Boxes
 
+    @property
+    def moment(self) -> Floats:
+        """When each frame was taken."""
+        return np.tile(np.arange(len(self.day) / self.fleet.cameras), self.fleet.cameras)
+
     def verdict(self) -> tuple[Choice, Verdict]:
         """The blocks that are chosen, and what a drift check says."""
         choice = blocks(self.fleet)

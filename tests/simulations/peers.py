@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .world import Boxes
+from .world import Boxes, Floats
 
 HERE = Path(__file__).parent
 PYTHONS = {"Evidently": "DETMON_EVIDENTLY", "NannyML": "DETMON_NANNYML"}
@@ -37,11 +37,11 @@ class Peers:
     def __exit__(self, *exception: object) -> None:
         self._folder.cleanup()
 
-    def add(self, boxes: Boxes, current: NDArray[np.bool_]) -> None:
-        """The boxes of a log, in order of time; only of the first logs."""
+    def add(self, boxes: Boxes, moment: Floats, current: NDArray[np.bool_]) -> None:
+        """The boxes of a log, of which each frame has a `moment`; only of the first logs."""
         if len(self._files) == REPLICATES:
             return
-        order = np.argsort(current, kind="stable")
+        order = np.lexsort((moment[boxes.frame], current))
         path = Path(self._folder.name) / f"{len(self._files)}.npz"
         np.savez(path, confidence=boxes.confidence[order], label=boxes.label[order], current=current[order])
         self._files.append(path)

@@ -79,16 +79,16 @@ class Video:
 
 @dataclass(frozen=True)
 class Simulated:
-    """A log: the second, source and window of each frame, and its boxes."""
+    """A log: the second in which each frame was taken, its source and window, and its boxes."""
 
-    second: Floats
+    moment: Floats
     source: Ints
     current: np.ndarray
     boxes: Boxes
 
     def verdict(self) -> tuple[Choice, Verdict]:
         """The blocks that are chosen, and what a drift check says."""
-        times = np.datetime64(START, "us") + (self.second * 1e6).astype("timedelta64[us]")
+        times = np.datetime64(START, "us") + (self.moment * 1e6).astype("timedelta64[us]")
         names = np.array([f"source{j:02d}" for j in range(self.source.max() + 1)])[self.source]
         choice = choose(*(self._window(times[mask], names[mask]) for mask in (~self.current, self.current)))
         block = np.full(len(times), -1)
