@@ -295,7 +295,7 @@ def _verdict(table: Table, outcome: _Decision | _Undecided) -> Verdict:
         confidence_drift=distances["confidence_drift"],
         count_drift=distances["count_drift"],
         significant_drift=decision.significant if decision else None,
-        reason=_reason(decision, detectable) if decision else cast(_Undecided, outcome).reason,
+        reason=_reason(decision, classes, detectable) if decision else cast(_Undecided, outcome).reason,
         affected_classes=_affected(table, classes),
         classes=classes,
         new_classes=tuple(change.label for change in classes if change.tag == "new"),
@@ -450,31 +450,39 @@ def _smallest_change(probe: Probe, level: float) -> float | None:
 WORDS = {
     "avg_confidence": "mean confidence",
     "detections_per_image": "detections per image",
-    "no_detection_rate": "share of images without detections",
-    "low_confidence_rate": "share of low confidences",
-    "above_median_confidence": "share above the usual median confidence",
+    "no_detection_rate": "images without detections",
+    "low_confidence_rate": "low confidences",
+    "above_median_confidence": "confidences above the usual median",
     "class_mix": "mix of classes",
 }
+PLAIN = ("avg_confidence", "detections_per_image")
+"""What is not a share."""
 NAMED = 4
-"""So many hits are named in the reason."""
+"""So many findings are named in the reason."""
 
 
-def _reason(decision: _Decision, detectable: _Detectable) -> Note:
-    """One sentence: the hits in order of p, or what would have been seen."""
+def _reason(decision: _Decision, classes: Sequence[ClassChange], detectable: _Detectable) -> Note:
+    """One sentence: the findings in order of p, or what would have been seen."""
     if not decision.significant:
         seen = detectable.effects.get("avg_confidence")
         could = f"; this check could see confidence changes of {seen:.2g} or more" if seen else ""
         return Note("no_drift", f"Nothing beyond the usual range{could}.")
     moved = [_in_words(hit) for hit in decision.hits]
-    moved += [f"the class {label} is new or gone" for label in sorted(decision.labels)]
+    moved += [f"{change.tag} class {change.label}" for change in classes if change.label in decision.labels]
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
     return Note("drift", f"Beyond the usual range: {', '.join(moved[:NAMED])}{more}.")
 
 
 def _in_words(hit: _Tested) -> str:
+    """`mean confidence 0.74 → 0.71`, `share of car at 18-24 h 40.1 % → 48.3 %`."""
     name = hit.probe.name
     what = f"share of {name.removeprefix(CLASS)}" if name.startswith(CLASS) else WORDS[name]
-    change = ""
-    if hit.probe.pooled:
-        change = " ({:.3g} → {:.3g})".format(*hit.probe.pooled)
-    return f"{what}{f' at {hit.part} h' if hit.part else ''}{change}"
+    if hit.part:
+        what = f"{what} at {hit.part} h"
+    if not hit.probe.pooled:
+        return what
+    return f"{what} {' → '.join(_number(name, value) for value in hit.probe.pooled)}"
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:.3g}" if name in PLAIN else f"{100 * value:.3g} %"
