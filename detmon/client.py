@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.datasets import Dataset, Item, ItemStatus
     from detmon.demo import Story
     from detmon.drift.records import DriftReport
+    from detmon.feedback.records import Feedback, Imported
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
@@ -131,6 +132,48 @@ class Client:
 
         with self.store.reading() as con:
             return ask(con, query)
+
+    # --- feedback ---
+
+    def add_feedback(
+        self,
+        prediction_id: str,
+        type: str,
+        detection: int | str | None = None,
+        label: str | None = None,
+        bbox: Sequence[float] | str | None = None,
+        reviewer: str | None = None,
+        scope: str | None = None,
+    ) -> Feedback:
+        """Judge a box (`detection`: its place from 0, or its id) or an image; `label` and `bbox` are the true ones."""
+        from detmon import feedback
+
+        said = {"detection": detection, "label": label, "bbox": bbox, "reviewer": reviewer, "scope": scope}
+        with self.store.writing() as con, transaction(con):
+            return feedback.add(con, self.now(), prediction_id=prediction_id, type=type, **said)  # type: ignore[arg-type]
+
+    def import_feedback(self, source: str | Path) -> Imported:
+        """Take a file of verdicts (CSV, JSON Lines, Parquet; `-` for standard input); each row is taken once."""
+        from detmon import feedback
+
+        return feedback.import_file(self.store, str(source), self.now)
+
+    def list_feedback(
+        self,
+        model_id: str | None = None,
+        prediction_id: str | None = None,
+        type: str | None = None,
+        *,
+        waiting: bool = False,
+        limit: int | None = None,
+    ) -> list[Feedback]:
+        """Verdicts, newest first, those that no longer count among them; `waiting`: only those without a prediction."""
+        from detmon import feedback
+
+        with self.store.reading() as con:
+            model = models.find(con, model_id).id if model_id else None
+            wanted = {"model": model, "prediction": prediction_id, "type": type, "waiting": waiting or None}
+            return feedback.listed(con, **wanted, limit=limit)  # type: ignore[arg-type]
 
     # --- configuration ---
 

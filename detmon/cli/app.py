@@ -33,6 +33,7 @@ NOUNS: dict[str, str] = {
     "item": "Flagged predictions, and their place in the work.",
     "drift": "Whether the detections changed more than usual.",
     "baseline": "The normal that a model is compared with.",
+    "feedback": "Verdicts of people on boxes and images.",
     "config": "The settings in force.",
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",

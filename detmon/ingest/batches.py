@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from detmon import failpoints, models
+from detmon import failpoints, models, verdicts
 from detmon.errors import StoreError
 from detmon.formats.contract import Part, Reject, Warned, stored_schema
 from detmon.ingest.history import History, Trait, findings, look_back
@@ -190,6 +190,7 @@ class _Staged:
         if self.table.num_rows:
             models.register_seen(con, sorted(self.table["model_id"].unique().to_pylist()), now)
             merge_fragments(con, *_span(self.table["ts"]))
+            verdicts.join_waiting(con, first_batch)
 
     def _take_out_repeated(self) -> None:
         """Remove the rows that the batch has twice. Rare: only where hashes of ids meet are the ids compared."""

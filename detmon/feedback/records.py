@@ -1,0 +1,70 @@
+"""What the verbs of feedback answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from detmon.records import Record
+
+
+@dataclass(frozen=True)
+class FeedbackWarning(Record):
+    """A finding about the rows of a file; `count`: how many rows or images have it."""
+
+    code: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Rejection(Record):
+    """A row that is not stored, and why. `line` counts from 1 (rows, for Parquet)."""
+
+    line: int
+    field: str | None
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Imported(Record):
+    """What an import wrote. `waiting`: their prediction is not stored yet; `rejections`: the first of the rejected."""
+
+    file: str
+    format: str
+    accepted: int
+    duplicates: int
+    waiting: int
+    rejected: int
+    rejections: tuple[Rejection, ...]
+    warnings: tuple[FeedbackWarning, ...]
+
+
+@dataclass(frozen=True)
+class Feedback(Record):
+    """One verdict. `current`: it counts; `disputed`: another verdict on the same box says something else.
+
+    `detection` names the box of a verdict that waits; `label` and `confidence` are what was predicted.
+    """
+
+    feedback_id: str
+    prediction_id: str
+    model_id: str | None
+    detection_index: int | None
+    detection: str | None
+    type: str
+    label: str | None
+    confidence: float | None
+    true_label: str | None
+    bbox: Sequence[float] | None
+    scope: str
+    reviewer: str | None
+    origin: str
+    tide: str | None
+    reason: str | None
+    timestamp: datetime
+    waiting: bool
+    current: bool
+    disputed: bool

@@ -1,0 +1,3 @@
+SELECT (SELECT count(*) FROM unresolved) AS new, (SELECT coalesce(max(n), 0) FROM unresolved) AS last, count(*) AS found,
+  count(*) FILTER (WHERE fault IS NULL) AS accepted
+FROM resolved

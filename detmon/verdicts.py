@@ -1,0 +1,143 @@
+"""Verdicts on predictions: the one way into the store for all that people, files and ground truth say.
+
+A verdict names its prediction and its box (by place or id); it is checked against what was predicted, and kept waiting
+while the prediction is not stored. What counts of all the verdicts is what the views `current_feedback` and
+`image_reviews` say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from detmon.store import Connection, statement
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TYPES = ("correct", "wrong_label", "wrong_box", "false_positive", "missed_object")
+SCOPES = ("boxes_only", "exhaustive")
+LATE = "feedback"
+"""What the quarantine calls the source of a verdict that waited, and then contradicted its prediction."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of some verdicts: stored, stored before, waiting for their prediction, contradicting it.
+
+    `rejected` has the columns line, field, code, reason, raw. `conflicts`: images that one reviewer calls looked at as
+    a whole in one row, and box by box in another.
+    """
+
+    accepted: int
+    duplicates: int
+    waiting: int
+    rejected: pa.Table
+    conflicts: int
+
+
+@cache
+def schema() -> pa.Schema:
+    """The columns of verdicts on their way in.
+
+    `line` numbers the rows, `detection` is a box's place or id (null: the image), boxes are pixels, `ts` naive UTC.
+    """
+    import pyarrow as pa
+
+    texts = ("feedback_id", "prediction_id", "detection", "type", "true_label")
+    more = ("scope", "reviewer", "origin", "tide", "reason")
+    return pa.schema(
+        [
+            ("line", pa.int64()),
+            *((name, pa.string()) for name in texts),
+            *((name, pa.float32()) for name in "xywh"),
+            *((name, pa.string()) for name in more),
+            ("ts", pa.timestamp("us")),
+        ]
+    )
+
+
+def write(con: Connection, rows: pa.Table | pa.RecordBatchReader, now: datetime) -> Written:
+    """Store verdicts (an Arrow table or reader with the columns of `schema`), in the caller's transaction.
+
+    Those whose id is stored are duplicates. Rejected ones are returned, not kept.
+    """
+    came = _Counted(rows)
+    con.register("verdicts", came.reader())
+    con.execute(statement("unresolved_feedback"))
+    con.unregister("verdicts")
+    _resolve(con, first_batch=0)
+    new, last, found, accepted = _row(con, statement("count_resolved"))
+    rejected = _rejected(con)
+    (conflicts,) = _row(con, statement("scope_conflicts"))
+    (first,) = _row(con, statement("next_feedback"), n=last)
+    con.execute(statement("add_feedback"), {"now": now, "first": first})
+    _clear(con)
+    return Written(accepted, came.rows - new, new - found, rejected, conflicts)
+
+
+def join_waiting(con: Connection, first_batch: int) -> tuple[int, int]:
+    """Join the verdicts that waited for predictions of the batches from `first_batch` on; returns how many joined.
+
+    Those that contradict their prediction go to the quarantine; their number comes second. What this costs depends on
+    the batch and on what waits, not on the store. Runs in the caller's transaction.
+    """
+    if _row(con, statement("any_waiting")) == (False,):
+        return 0, 0
+    con.execute(statement("unresolved_waiting"), {"first_batch": first_batch})
+    _resolve(con, first_batch)
+    rejected = _rejected(con)
+    joined = _row(con, statement("join_feedback"))[0]
+    con.execute(statement("drop_feedback"))
+    quarantine(con, LATE, rejected, first_batch)
+    _clear(con)
+    return joined, rejected.num_rows
+
+
+def quarantine(con: Connection, path: str, rejected: pa.Table, batch: int | None = None) -> None:
+    """Keep rejected verdicts where `quarantine list` shows them."""
+    if rejected.num_rows:
+        con.register("rejected", rejected)
+        con.execute(statement("quarantine_feedback"), {"path": path, "batch": batch})
+        con.unregister("rejected")
+
+
+class _Counted:
+    """An Arrow table or reader that says how many `rows` went through it."""
+
+    def __init__(self, source: pa.Table | pa.RecordBatchReader) -> None:
+        self.rows = 0
+        self._source = source
+
+    def reader(self) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        batches = self._source.to_batches() if isinstance(self._source, pa.Table) else self._source
+        return pa.RecordBatchReader.from_batches(self._source.schema, map(self._count, batches))
+
+    def _count(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        self.rows += batch.num_rows
+        return batch
+
+
+def _resolve(con: Connection, first_batch: int) -> None:
+    con.execute(statement("resolve_feedback"), {"first_batch": first_batch})
+    rows, verdicts = _row(con, "SELECT count(*), count(DISTINCT n) FROM resolved")
+    if rows > verdicts:
+        con.execute(statement("single_resolved"))
+
+
+def _rejected(con: Connection) -> pa.Table:
+    return con.sql(statement("rejected_feedback")).to_arrow_table()
+
+
+def _clear(con: Connection) -> None:
+    for table in ("unresolved", "resolved"):
+        con.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def _row(con: Connection, query: str, **values: object) -> tuple[Any, ...]:
+    (row,) = con.execute(query, values).fetchall()
+    return row
