@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from detmon import config as configuration
 from detmon import models, times
-from detmon.errors import UsageError
+from detmon.errors import UnknownName, UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
 from detmon.store import Store, statement, transaction
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
     from detmon.plugins import Registry
+    from detmon.quality.records import QualityReport
 
 
 class Client:
@@ -514,6 +515,36 @@ class Client:
 
         with self.store.writing() as con, transaction(con):
             return datasets.add_by_hand(con, datasets.find(con, dataset_id).id, prediction_ids, self.now())
+
+    # --- quality ---
+
+    def show_quality(
+        self,
+        model_id: str,
+        period: str | None = None,
+        *,
+        by: str | None = None,
+        dataset: str | None = None,
+        assume_random: bool | None = None,
+    ) -> QualityReport:
+        """Precision, recall and error kinds of a model from its reviews, over `period` (default: all that is stored).
+
+        `by` is label or source; `dataset` chooses among several engines; `assume_random` states that the reviewed
+        images are a simple random sample.
+        """
+        from detmon import reviewed
+        from detmon.quality import show
+
+        if by not in (None, "label", "source"):
+            raise UnknownName("split", str(by), ["label", "source"])
+        settings = reviewed.settings(self.config)
+        if assume_random is not None:
+            settings = dataclasses.replace(settings, assume_random=assume_random)
+        with self.store.reading() as con:
+            model = models.find(con, model_id)
+            zone = times.parse_zone(model.zone or "UTC")
+            span = times.parse_period(period, self.now(), zone) if period else times.ALWAYS
+            return show.show(con, model.id, span, settings, zone=zone, dataset=dataset, by_source=by == "source")
 
     # --- drift ---
 

@@ -42,6 +42,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "low_confidence", "edge_cases", "random_sample", "rare_classes", "new_classes", "disagreement", "budget",
         "salt", "dataset",
     ),
+    "quality": ("iou", "background_iou", "min_images", "min_detections", "assume_random"),
     "plugins": ("prefer", "disable"),
     "drift": (
         "q", "min_effect", "min_relative_change", "min_class", "min_reference_blocks", "min_current_blocks",

@@ -98,6 +98,10 @@ class Period:
         return self.text
 
 
+ALWAYS = Period(datetime(1, 1, 1), datetime(9999, 1, 1), "all")
+"""Every time that a log can hold."""
+
+
 def midnight(day: date, zone: tzinfo) -> datetime:
     """The instant at which the local `day` begins, naive UTC."""
     return naive_utc(datetime.combine(day, time(), zone))

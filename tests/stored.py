@@ -54,6 +54,11 @@ def store(folder: Path, rows: Iterable[Row], db: str = "detmon.duckdb") -> None:
         first = con.execute("SELECT count(*) FROM predictions").fetchone()
         assert first is not None
         _insert(con, listed, first[0])
+        con.execute(
+            "UPDATE batches SET ts_min = first, ts_max = last FROM "
+            "(SELECT batch_id, min(ts) AS first, max(ts) AS last FROM predictions GROUP BY batch_id) AS p "
+            "WHERE batches.batch_id = p.batch_id"
+        )
         con.execute("DELETE FROM rollup_classes")
         con.execute(
             "INSERT INTO rollup_classes(hour, model_id, batch_id, label, detections) "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detmon.stats import clusters, distances, intervals, multiplicity, probes
+from detmon.stats import calibration, clusters, distances, estimation, intervals, multiplicity, probes
 
 Case = Mapping[str, Any]
 
@@ -38,12 +38,19 @@ def class_mix(counts: list[list[int]], current: list[int], weekend: list[int], r
     return clusters.rao_scott(clusters.Design.of(np.array(current, bool), [weekend]), np.array(counts, float), rho)
 
 
+def hajek_precision(correct: list[int], n_det: list[int], pi: list[float]) -> dict[str, float]:
+    value, se = estimation.design_ratio(*(np.array(column, float) for column in (correct, n_det, pi)))
+    return {"estimate": value, "se": se}
+
+
 KINDS: dict[str, Callable[..., Any]] = {
     "ar1_variance_inflation": clusters.ar1_inflation,
     "bh_adjust": multiplicity.benjamini_hochberg,
     "day_cluster_drift": ratio_drift,
     "day_share_arcsine": share_drift,
+    "hajek_precision": hajek_precision,
     "holm_adjust": multiplicity.holm,
+    "isotonic": lambda y: calibration.isotonic(np.array(y, float)).tolist(),
     "js_distance_base2": lambda p_counts, q_counts: distances.js_distance(p_counts, q_counts),
     "ks_statistic_hist": lambda p_counts, q_counts: distances.ks_statistic(p_counts, q_counts),
     "rao_scott_day_cluster": class_mix,

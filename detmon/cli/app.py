@@ -34,6 +34,7 @@ NOUNS: dict[str, str] = {
     "drift": "Whether the detections changed more than usual.",
     "baseline": "The normal that a model is compared with.",
     "feedback": "Verdicts of people on boxes and images.",
+    "quality": "Precision and recall, from reviews or ground truth.",
     "config": "The settings in force.",
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",

@@ -1,0 +1,172 @@
+"""What `quality show` says: frozen results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from detmon.records import Record
+from detmon.reviewed import Reason
+
+
+@dataclass(frozen=True)
+class Estimate(Record):
+    """A number with its 95 % interval; `value` is None where the report's reasons say why.
+
+    `n` is what was counted (boxes, objects, images), `effective_n` how many independent ones tell as much.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    effective_n: float | None
+
+
+@dataclass(frozen=True)
+class ClassQuality(Record):
+    """One label: precision of the boxes that carry it (`n` of its estimate), recall of the objects that are it."""
+
+    label: str
+    detections: int
+    objects: int
+    precision: Estimate | None
+    recall: Estimate | None
+
+
+@dataclass(frozen=True)
+class Confusion(Record):
+    """Reviewed boxes of a label whose object is of `true_label` (None: no object); share of the label's boxes."""
+
+    label: str
+    true_label: str | None
+    n: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class CalibrationBin(Record):
+    """Reviewed boxes with a confidence in [low, high): their mean confidence and their precision."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class Calibration(Record):
+    """How far precision is from confidence: `error` is the weighted mean distance over the bins (ECE)."""
+
+    error: float
+    n: int
+    bins: tuple[CalibrationBin, ...]
+
+
+@dataclass(frozen=True)
+class ExpectedPrecision(Record):
+    """Precision of all served boxes of the period if scores still mean what they meant when they were reviewed.
+
+    `method` is isotonic or platt; `check` says whether the newest reviews agree: passed, or not checked (too few).
+    """
+
+    value: float
+    low: float
+    high: float
+    boxes: int
+    method: str
+    reviewed_boxes: int
+    reviewed_images: int
+    reviewed_until: datetime
+    age_days: float
+    check: str
+
+
+@dataclass(frozen=True)
+class AssistedPrecision(Record):
+    """Precision of this period's own boxes, sharpened by their confidences; `images` reviewed ones stand behind it."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Volunteered(Record):
+    """Reviews that nobody selected by chance: counted, in no estimate."""
+
+    images: int
+    correct: int
+    wrong_label: int
+    wrong_box: int
+    false_positive: int
+    missed_object: int
+
+
+@dataclass(frozen=True)
+class OfFlaggedImages(Record):
+    """What the reviews say of the flagged images, where nothing else had a chance to be reviewed."""
+
+    precision: Estimate
+    recall: Estimate | None
+    errors: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SourceQuality(Record):
+    """The quality of one source."""
+
+    source: str
+    images: int
+    precision: Estimate
+    recall: Estimate | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Reviewed(Record):
+    """What stands behind the estimates: of `images` in the period, `complete` ones are reviewed, `counted` count.
+
+    `served_from` is the lowest confidence that anybody judged; boxes from there on are the served ones.
+    """
+
+    images: int
+    complete: int
+    partly_marked: int
+    counted: int
+    served_from: float | None
+
+
+@dataclass(frozen=True)
+class QualityReport(Record):
+    """Precision, recall and errors of one model in a period, from reviews; `basis` says whom they speak for."""
+
+    model_id: str
+    start: datetime | None
+    end: datetime | None
+    basis: str | None
+    dataset: str | None
+    reviewed: Reviewed
+    precision: Estimate
+    recall: Estimate | None
+    f1: float | None
+    errors: Mapping[str, Any]
+    classes: tuple[ClassQuality, ...]
+    confusion: tuple[Confusion, ...]
+    assisted_precision: AssistedPrecision | None
+    expected_precision: ExpectedPrecision | None
+    calibration: Calibration | None
+    volunteered: Volunteered
+    of_flagged_images: OfFlaggedImages | None
+    sources: tuple[SourceQuality, ...] | None
+    reasons: tuple[Reason, ...]
+    ground_truth: Mapping[str, Any] | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether precision or recall has no value."""
+        return self.precision.value is None or self.recall is None
