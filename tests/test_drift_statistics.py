@@ -258,7 +258,7 @@ def test_equal_blocks_have_no_scatter_and_no_drift() -> None:
     assert found.significant_drift is False
     assert {change.p_value for change in found.classes} == {1.0}
     assert set(found.detectable_change.values()) == {None}
-    assert found.reason.message == "Nothing beyond the usual range."
+    assert found.reason.message == "Nothing beyond the usual range; this check could hardly have seen any change."
 
 
 def test_a_log_against_itself_is_at_distance_zero() -> None:
@@ -307,6 +307,7 @@ def test_without_detections_only_images_are_counted() -> None:
     assert found.effects["avg_confidence"].reference is None
     assert found.effects["detections_per_image"].adjusted_p is not None
     assert found.effects["no_detection_rate"].adjusted_p is None
+    assert found.reason.message.endswith("this check could hardly have seen any change.")
 
 
 def test_an_unknown_denominator_leaves_what_counts_images_open() -> None:
@@ -380,6 +381,14 @@ def test_what_the_reference_excludes_shrinks_with_it() -> None:
     assert short.excluded_share is not None
     assert long.excluded_share is not None
     assert 0 < long.excluded_share < short.excluded_share < 0.01
+
+
+def test_what_scatters_wildly_shows_nothing_and_overflows_nowhere() -> None:
+    table = counts(7, 1)
+    factor = 10 ** np.array([0, 7, 0, 7, 0, 7, 0, 7])
+    found = verdict(replace(table, classes=table.classes * factor[:, None], micro=table.micro * (factor > 1)))
+    assert found.detectable_change["detections_per_image"] is None
+    assert found.significant_drift is False
 
 
 # Probes --------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ MIN_ALONE = 19
 """Reference blocks that make a new class in a single current block beyond chance (p = 1/20)."""
 POWER = 0.8
 """How often a detectable change is detected."""
+BEYOND = 10.0
+"""The log of a change that no longer says anything."""
 
 
 @dataclass(frozen=True)
@@ -204,15 +206,15 @@ class _Undecided:
 
 @dataclass(frozen=True)
 class _Decision:
-    """The hits of both families, and the labels that are new or gone by test."""
+    """The hits of both families, and the labels of one window only."""
 
     families: _Families
     hits: tuple[_Tested, ...]
-    labels: frozenset[str]
+    appearances: _Appearances
 
     @property
     def significant(self) -> bool:
-        return bool(self.hits or self.labels)
+        return bool(self.hits) or bool(self.appearances.beyond_chance.any())
 
 
 def _decide(table: Table, families: _Families) -> _Decision:
@@ -224,62 +226,49 @@ def _decide(table: Table, families: _Families) -> _Decision:
         if p <= level and tested.adjusted <= level and (tested.distance or 0) >= table.settings.min_effect
     ]
     hits.sort(key=lambda tested: (tested.probe.p, tested.name))
-    return _Decision(families, tuple(hits), _labels_by_test(table) if table.choice.labels_tested else frozenset())
+    return _Decision(families, tuple(hits), _appearances(table))
 
 
 # New and gone classes ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Appearance:
-    """Labels that one window only shows, in `blocks` of it."""
+class _Appearances:
+    """Labels [K] that only the current window shows, or only the reference; and which of them are so beyond chance."""
 
-    listed: NDArray[np.bool_]
-    blocks: NDArray[np.int64]
-
-
-def _new(table: Table) -> _Appearance:
-    """No detection in the reference, and several in the current window, in more than one cell of it."""
-    counts = table.counts
-    reference, current = counts.window(counts.classes)
-    listed = (reference == 0) & (current >= MIN_APPEARANCE) & (counts.cells >= MIN_CELLS)
-    return _Appearance(listed, (counts.classes[counts.current] > 0).sum(axis=0))
+    new: NDArray[np.bool_]
+    gone: NDArray[np.bool_]
+    beyond_chance: NDArray[np.bool_]
 
 
-def _gone(table: Table) -> _Appearance:
-    """Several detections expected in the current window, but none there; seen in more than one reference block."""
-    counts = table.counts
-    reference, current = counts.window(counts.classes)
-    blocks = (counts.classes[~counts.current] > 0).sum(axis=0)
-    expected = reference * (current.sum() / max(int(reference.sum()), 1))
-    return _Appearance((current == 0) & (expected >= MIN_APPEARANCE) & (blocks >= MIN_CELLS), blocks)
+def _appearances(table: Table) -> _Appearances:
+    """New: several detections, in more than one cell. Gone: several expected, seen in more than one reference block.
 
-
-def _labels_by_test(table: Table) -> frozenset[str]:
-    """The labels that are new or gone beyond chance: under no change, all their blocks would lie in one window."""
-    design = table.design
-    new, gone = _new(table), _gone(table)
-    found = _beyond_chance(table, new, design.m) | _beyond_chance(table, gone, design.n)
-    if design.m == 1 and design.n >= MIN_ALONE:
-        found |= new.listed & (table.counts.window(table.counts.classes)[1] >= table.settings.min_class)
-    return frozenset(label for label, is_found in zip(table.counts.labels, found, strict=True) if is_found)
-
-
-def _beyond_chance(table: Table, appearance: _Appearance, blocks: int) -> NDArray[np.bool_]:
-    """Which labels' blocks lie all among these `blocks` by more than chance (hypergeometric)."""
+    By chance, all blocks with the label would lie in one window: hypergeometric.
+    """
     import numpy as np
 
-    rows = table.design.n + table.design.m
-    places = np.flatnonzero(table.counts.classes.sum(axis=0) >= MIN_APPEARANCE)
-    p = [
-        math.prod((blocks - j) / (rows - j) for j in range(appearance.blocks[place]))
-        if appearance.listed[place]
-        else 1.0
-        for place in places
-    ]
-    found = np.zeros(len(table.counts.labels), bool)
-    found[places] = np.asarray(benjamini_hochberg(p)) <= table.choice.q
-    return found
+    counts, settings, design = table.counts, table.settings, table.design
+    reference, current = counts.window(counts.classes)
+    seen = counts.classes > 0
+    blocks = [seen[window].sum(axis=0) for window in (counts.current, ~counts.current)]
+    expected = reference * (current.sum() / max(int(reference.sum()), 1))
+    new = (reference == 0) & (current >= MIN_APPEARANCE) & (counts.cells >= MIN_CELLS)
+    gone = (current == 0) & (expected >= MIN_APPEARANCE) & (blocks[1] >= MIN_CELLS)
+    found = np.zeros(len(counts.labels), bool)
+    if not table.choice.reason and table.choice.labels_tested:
+        frequent = np.flatnonzero(reference + current >= MIN_APPEARANCE)
+        for listed, shown, width in ((new, blocks[0], design.m), (gone, blocks[1], design.n)):
+            p = [_all_among(int(shown[k]), width, design.n + design.m) if listed[k] else 1.0 for k in frequent]
+            found[frequent] |= np.asarray(benjamini_hochberg(p)) <= table.choice.q
+        if design.m == 1 and design.n >= MIN_ALONE:
+            found |= new & (current >= settings.min_class)
+    return _Appearances(new, gone, found)
+
+
+def _all_among(blocks: int, width: int, rows: int) -> float:
+    """The probability that `blocks` drawn from `rows` are all among the same `width`."""
+    return math.prod((width - j) / (rows - j) for j in range(blocks))
 
 
 # The verdict ---------------------------------------------------------------------------------------------------------
@@ -320,11 +309,12 @@ def _classes(table: Table, decision: _Decision | None) -> tuple[ClassChange, ...
     counts = table.counts
     tests = {tested.probe.name: tested for tested in decision.families.whole} if decision else {}
     hits = {hit.name for hit in decision.hits} if decision else set()
-    by_test = decision.labels if decision else frozenset()
+    appearances = decision.appearances if decision else _appearances(table)
     windows = [window.tolist() for window in counts.window(counts.classes)]
     shares = [[count / sum(window) if sum(window) else None for count in window] for window in windows]
     found = []
-    for label, p, q, new, gone in zip(counts.labels, *shares, _new(table).listed, _gone(table).listed, strict=True):
+    listed = (appearances.new, appearances.gone, appearances.beyond_chance)
+    for label, p, q, new, gone, beyond in zip(counts.labels, *shares, *listed, strict=True):
         tested = tests.get(class_probe(label))
         change = q / p - 1 if p and q is not None else None
         moved = class_probe(label) in hits and (change is None or abs(change) >= table.settings.min_relative_change)
@@ -337,7 +327,7 @@ def _classes(table: Table, decision: _Decision | None) -> tuple[ClassChange, ...
                 relative_change=change,
                 p_value=tested.probe.p if tested else None,
                 adjusted_p=tested.adjusted if tested else None,
-                affected=moved or label in by_test,
+                affected=bool(moved or beyond),
                 tag="new" if new else "gone" if gone else direction if moved else None,
             )
         )
@@ -430,19 +420,22 @@ def _detectable(table: Table, families: _Families) -> _Detectable:
 
 
 def _smallest_change(probe: Probe, level: float) -> float | None:
-    """On the probe's natural scale; relative for classes and rates of detections. None if its blocks do not scatter."""
+    """On the probe's natural scale; relative for classes and rates of detections.
+
+    None if no change would be found: blocks that do not scatter at all, or so much that all changes are within it.
+    """
     test = probe.test
     if test is None or not test.se or probe.pooled is None:
         return None
     delta = (t_isf(level, test.df) + t_isf(1 - POWER, test.df)) * test.se
     share = probe.pooled[0]
     if probe.scale == "log":
-        return math.expm1(delta)
+        return math.expm1(delta) if delta < BEYOND else None
     if probe.scale == "arcsine":
         delta = math.sin(min(math.asin(math.sqrt(share)) + delta, math.pi / 2)) ** 2 - share
     if probe.name.startswith(CLASS):
         return delta / share if share else None
-    return delta
+    return delta if delta < 1 else None
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -464,13 +457,23 @@ NAMED = 4
 def _reason(decision: _Decision, classes: Sequence[ClassChange], detectable: _Detectable) -> Note:
     """One sentence: the findings in order of p, or what would have been seen."""
     if not decision.significant:
-        seen = detectable.effects.get("avg_confidence")
-        could = f"; this check could see confidence changes of {seen:.2g} or more" if seen else ""
-        return Note("no_drift", f"Nothing beyond the usual range{could}.")
+        return Note("no_drift", f"Nothing beyond the usual range; {_could_see(detectable)}.")
     moved = [_in_words(hit) for hit in decision.hits]
-    moved += [f"{change.tag} class {change.label}" for change in classes if change.label in decision.labels]
+    moved += [
+        f"{change.tag} class {change.label}" for change in classes if change.tag in ("new", "gone") and change.affected
+    ]
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
     return Note("drift", f"Beyond the usual range: {', '.join(moved[:NAMED])}{more}.")
+
+
+def _could_see(detectable: _Detectable) -> str:
+    """What a check that found nothing would have found."""
+    confidence, rate = (detectable.effects.get(name) for name in PLAIN)
+    if confidence:
+        return f"this check could see confidence changes of {confidence:.2g} or more"
+    if rate:
+        return f"this check could see changes of {rate:.0%} or more in detections per image"
+    return "this check could hardly have seen any change"
 
 
 def _in_words(hit: _Tested) -> str:
