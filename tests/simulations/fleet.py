@@ -92,6 +92,7 @@ class Fleet:
             * np.exp(-0.35 * weekend[place] + rates[place] + np.repeat(hourly, PER_DAY // 24, axis=1))
             * rate[:, None]
             * np.where(foggy, 0.7, 1)
+            * np.where((day >= self.split) & (self.shift == "objects"), 0.85, 1)
         )
         by_class = intensity[..., None] * shares[:, place, night.astype(int), shifted.astype(int)]
         if clustered:
