@@ -162,7 +162,8 @@ def _count(what: Callable[[Met], bool]) -> Callable[[int], Measured]:
 def _naive(replicates: int) -> Measured:
     found = [met(seed) for seed in range(replicates)]
     value = math.fsum(one.naive_value for one in found) / replicates
-    return Measured(sum(one.naive for one in found), replicates, also=abs(value - NAIVE) <= 0.01)
+    tolerance = 0.01 * math.sqrt(max(1, 200 / replicates))
+    return Measured(sum(one.naive for one in found), replicates, also=abs(value - NAIVE) <= tolerance)
 
 
 def _assisted_row(replicates: int) -> Measured:
