@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from logs import FIRST, Take, lines
 
-from detmon.matching import CROWD, overlaps
+from detmon import matching
+from detmon.matching import CROWD, Boxes, match, overlaps, pairs, served
 
 
 def iou(one: Any, other: Any) -> float:
@@ -91,3 +92,124 @@ def test_statistics_of_stored_records(take: Take) -> None:
         assert row["area_max"] == near(max(areas, default=None))
         largest = max((iou(one, other) for one, other in combinations(boxes, 2)), default=0.0)
         assert row["max_iou"] == near(None if row["n_detections"] < 2 else largest)
+
+
+# --- detections and true objects ---
+
+
+def by_hand(detections: Any, scores: Any, objects: Any, ignored: Any) -> tuple[list[str], list[str], list[int]]:
+    """Types, kinds and missed objects of one image by plain loops; boxes are (label, box)."""
+    order = sorted(range(len(scores)), key=lambda k: -scores[k])
+    real = [k for k in range(len(objects)) if not ignored[k]]
+    used: dict[int, int] = {}
+    types, kinds = [""] * len(scores), [""] * len(scores)
+    for k in order:
+        label, box = detections[k]
+        fitting = [(iou(box, objects[o][1]), -o) for o in real if o not in used and objects[o][0] == label]
+        if fitting and max(fitting)[0] >= 0.5:
+            used[-max(fitting)[1]] = k
+            types[k] = "correct"
+    claimed: set[int] = set()
+    for k in order:
+        label, box = detections[k]
+        inside = [
+            o
+            for o in range(len(objects))
+            if ignored[o] and objects[o][0] in (label, -1) and share(box, objects[o][1]) > 0.5
+        ]
+        if types[k] or inside:
+            continue
+        near = max(((iou(box, objects[o][1]), -o) for o in real if objects[o][0] == label), default=(0.0, 1))
+        other = max(((iou(box, objects[o][1]), -o) for o in real if objects[o][0] != label), default=(0.0, 1))
+        twin = max((iou(box, objects[o][1]) for o in used if objects[o][0] == label), default=0.0)
+        if not real:
+            kinds[k] = "Bkg"
+        elif 0.1 <= near[0] <= 0.5:
+            kinds[k] = "Loc"
+        elif other[0] >= 0.5:
+            kinds[k] = "Cls"
+        elif twin >= 0.5:
+            kinds[k] = "Dupe"
+        else:
+            kinds[k] = "Bkg" if max(near[0], other[0]) <= 0.1 else "Both"
+        wanted = {"Loc": -near[1], "Cls": -other[1]}.get(kinds[k])
+        if wanted is not None and wanted not in used and wanted not in claimed:
+            claimed.add(wanted)
+            types[k] = {"Loc": "wrong_box", "Cls": "wrong_label"}[kinds[k]]
+        else:
+            types[k] = "false_positive"
+    return types, kinds, [o for o in real if o not in used and o not in claimed]
+
+
+def share(one: Any, other: Any) -> float:
+    """Intersection over the area of the first box."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return float(max(width, 0.0) * max(height, 0.0) / (one[2] * one[3]))
+
+
+def test_matching_like_plain_loops() -> None:
+    rng = np.random.default_rng(5)
+    scenes = []
+    for _ in range(300):
+        objects = [(int(rng.integers(3)), np.round([*rng.random(2) * 40, *rng.random(2) * 30 + 4])) for _ in range(6)]
+        objects = objects[: int(rng.integers(7))]
+        ignored = [bool(rng.random() < 0.2) for _ in objects]
+        objects = [(-1 if bad and rng.random() < 0.5 else o[0], o[1]) for o, bad in zip(objects, ignored, strict=True)]
+        detections = [
+            (int(rng.integers(3)) if rng.random() < 0.4 else label, np.round(box + rng.normal(0, 4, 4)).clip(1))
+            for label, box in objects * 2
+        ] + [(int(rng.integers(3)), np.round([*rng.random(2) * 40, *rng.random(2) * 30 + 4]))]
+        scores = np.round(rng.random(len(detections)), 1).tolist()
+        scenes.append((detections, scores, objects, ignored))
+    types, kinds, missed, n = [], [], [], 0
+    for scene in scenes:
+        one = by_hand(*scene)
+        types += one[0]
+        kinds += one[1]
+        missed += [n + place for place in one[2]]
+        n += len(scene[2])
+    boxes = [flat([scene[place] for scene in scenes]) for place in (0, 2)]
+    scores = np.array([score for scene in scenes for score in scene[1]])
+    ignored = np.array([flag for scene in scenes for flag in scene[3]])
+    got = match(boxes[0], scores, boxes[1], ignored)
+    assert got.type.tolist() == types
+    assert got.kind.tolist() == kinds
+    assert got.missed.tolist() == missed
+    counts = {name: types.count(name) for name in set(types)}
+    found = counts["correct"] + counts["wrong_box"] + counts["wrong_label"]
+    assert found + len(missed) == int((~ignored).sum())  # every object is found, claimed or missed
+    figures = served(got)
+    assert (figures.objects, figures.correct, figures.tide["Miss"]) == (
+        found + len(missed),
+        counts["correct"],
+        len(missed),
+    )
+    assert figures.tide["Loc"] == kinds.count("Loc")
+
+
+def flat(images: Any) -> Boxes:
+    """The boxes of many images, one list an image."""
+    owner = [k for k, boxes in enumerate(images) for _ in boxes]
+    labels = [label for boxes in images for label, _ in boxes]
+    sides = [box for boxes in images for _, box in boxes]
+    return Boxes(np.array(owner, np.int64), np.array(labels, np.int64), np.array(sides, float).reshape(-1, 4).T)
+
+
+@pytest.mark.parametrize(("detections", "objects"), [(0, 0), (0, 2), (3, 0)])
+def test_nothing_to_match(detections: int, objects: int) -> None:
+    box = (0, [0.0, 0.0, 4.0, 4.0])
+    got = match(flat([[box] * detections]), np.full(detections, 0.5), flat([[box] * objects]), np.zeros(objects, bool))
+    assert got.type.tolist() == ["false_positive"] * detections
+    assert len(got.missed) == objects
+
+
+def test_pairs_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    images = [[(0, [*rng.random(2) * 9, 5.0, 5.0]) for _ in range(rng.integers(0, 9))] for _ in range(30)]
+    whole = pairs(flat(images), flat(images[::-1]), 0.1)
+    monkeypatch.setattr(matching, "PAIRS", 7)
+    parts = pairs(flat(images), flat(images[::-1]), 0.1)
+    assert len(whole.iou) > 30
+    for name in ("detection", "object", "iou", "inside"):
+        assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
