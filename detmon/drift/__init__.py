@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import tzinfo
 from typing import Any
 
-from detmon.drift import sources
-from detmon.drift.causes import causes
+from detmon.drift import causes, sources
 from detmon.drift.compare import Comparison, compare
 from detmon.drift.periods import Periods
 from detmon.drift.records import (
@@ -81,7 +80,7 @@ def _checked(reference: Window, current: Window, asked: Asked, in_order: bool) -
 
 def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: list[Note]) -> DriftReport:
     found, verdict = check.found, check.found.verdict
-    said = [*notes, *found.notes, *verdict.warnings, *check.silent.notes, *causes(found, check.mix)]
+    said = [*notes, *found.notes, *verdict.warnings, *check.silent.notes, *causes.named(found, check.mix)]
     report = DriftReport(
         model_id=model_id,
         reference_period=texts[0],

@@ -1,27 +1,214 @@
-"""Causes that are not the world: named only where the data show them."""
+"""Causes that are not the world (another floor, other labels, other cameras), named only where the data show them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from detmon.drift.compare import Comparison
 from detmon.drift.records import SourceMix
 from detmon.drift.sources import MIX_MOVED
+from detmon.drift.windows import Window
 from detmon.stats.blocks import Note
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def causes(found: Comparison, mix: SourceMix) -> list[Note]:
-    """What else than the world may have moved the numbers, as notes."""
-    return list(_all(found, mix))
+    Whole = NDArray[np.int64]
+
+ENOUGH = 1000
+"""Detections a period needs before its lowest confidences, or the roundness of its scores, say something."""
+EDGE_QUANTILE = 0.001
+EDGE_MOVED = 0.02
+"""The confidence below which a thousandth of the detections lies has moved so far: another floor …"""
+EDGE_SHARE = 0.005
+"""… if so many lie within `EDGE_MOVED` above it: a tail thins out, a floor cuts."""
+ROUND = 0.99
+"""Share of the confidences that are whole hundredths, of scores that were rounded."""
+SCALE_MOVED = 0.1
+"""Distance of the confidences from which on another scale is considered."""
+ALIKE = 0.5
+"""Another scale moves the mean confidence of every source, by at least this share of the usual move."""
+SAME_SHARE = 0.8
+RENAMED_SHARE = 0.02
+"""A label that is gone and a new one may be the same if both shares are at least this, and near each other."""
+CAPPED_SHARE = 0.9
+CAPPED_AT = 3
+"""So many images with the same number of detections, this one or more: the log keeps the best few."""
+EMPTIES = 20
+"""So many images without detections are expected, and there is none: the log does not write them any more."""
+NOISE = 2.0
+"""A mix of sources has moved if its distance is so many times what chance alone gives."""
+NAMES = ("reference", "current")
 
 
-def _all(found: Comparison, mix: SourceMix) -> Iterator[Note]:
-    if mix.drift is not None and mix.drift >= MIX_MOVED:
-        yield _source_mix(mix)
+def named(found: Comparison, mix: SourceMix) -> list[Note]:
+    """What else than the world may have moved the numbers."""
+    sides = found.counts.window(found.counts.confidence)
+    notes = [
+        _source_mix(found, mix),
+        _floor(found, sides) or _rounding(sides) or _scale(found),
+        _labels(found),
+        *_capped(found),
+        _denominators(found),
+    ]
+    return [note for note in notes if note]
 
 
-def _source_mix(mix: SourceMix) -> Note:
-    text = f"The images come from other sources than before (distance {mix.drift:.2f})"
+def _source_mix(found: Comparison, mix: SourceMix) -> Note | None:
+    images = [window.images for window in (found.reference, found.current)]
+    kinds = len({*found.reference.sources, *found.current.sources})
+    if mix.drift is None or mix.drift < MIX_MOVED or mix.drift < NOISE * chance(kinds, *images):
+        return None
+    text = f"The images come from other sources, or in other shares (distance {mix.drift:.2f})"
     if mix.class_drift_same_mix is not None:
-        text += f"; with the reference's mix of sources, class drift is {mix.class_drift_same_mix:.3f}"
+        text += f"; with the reference's shares of the sources, class drift would be {mix.class_drift_same_mix:.3f}"
     return Note("source_mix_changed", f"{text}.")
+
+
+def chance(kinds: int, n: int, m: int) -> float:
+    """The distance that two samples of the same `kinds` have by chance (docs/statistics.md, "Distances")."""
+    return math.sqrt(max(kinds - 1, 0) / (8 * math.log(2)) * (1 / max(n, 1) + 1 / max(m, 1)))
+
+
+def _floor(found: Comparison, sides: Sequence[Whole]) -> Note | None:
+    """Another floor that no log tells of: the lower end of the confidences has moved, and it is a cut."""
+    told = all(window.logged.floors for window in (found.reference, found.current))
+    if told or min(int(side.sum()) for side in sides) < ENOUGH:
+        return None
+    edges = [_edge(side) for side in sides]
+    cut = sides[0] if edges[0] > edges[1] else sides[1]
+    near = cut[max(edges) : max(edges) + round(EDGE_MOVED * 1000)].sum() / cut.sum()
+    if abs(edges[0] - edges[1]) <= EDGE_MOVED * 1000 or near < EDGE_SHARE:
+        return None
+    text = f"The lowest confidences were {edges[0] / 1000:.2f} and are {edges[1] / 1000:.2f}: another score threshold."
+    return Note("confidence_floor_moved", f"{text} `ingest --confidence-floor` tells what it was.")
+
+
+def _edge(side: Whole) -> int:
+    """The bin in which the lowest thousandth of the detections ends."""
+    return int((side.cumsum() >= EDGE_QUANTILE * side.sum()).argmax())
+
+
+def _rounding(sides: Sequence[Whole]) -> Note | None:
+    if min(int(side.sum()) for side in sides) < ENOUGH:
+        return None
+    round_shares = [float(side[::10].sum() / side.sum()) for side in sides]
+    if max(round_shares) < ROUND or min(round_shares) > ALIKE:
+        return None
+    name = NAMES[round_shares.index(max(round_shares))]
+    return Note(
+        "score_scale_changed", f"The scores of the {name} period are rounded to hundredths, the others are not."
+    )
+
+
+def _scale(found: Comparison) -> Note | None:
+    """Confidences moved far and in every source alike, while what was detected did not move at all."""
+    verdict = found.verdict
+    if found.reference.floor is not None:  # the means of the sources are those of all detections
+        return None
+    if (verdict.confidence_drift or 0) < SCALE_MOVED or not verdict.significant_drift or verdict.affected_classes:
+        return None
+    others = {"detections_per_image", "no_detection_rate", "class_mix"}
+    if any(hit.split()[-1] in others or hit.startswith("class:") for hit in verdict.hits):
+        return None
+    means = [_means(window) for window in (found.reference, found.current)]
+    moves = sorted(means[1][source] - means[0][source] for source in means[0].keys() & means[1].keys())
+    if len(moves) < 2 or moves[0] * moves[-1] <= 0:
+        return None
+    if min(map(abs, moves)) < ALIKE * abs(moves[len(moves) // 2]):
+        return None
+    text = "The confidences of every source moved alike, while classes and counts did not: another scale of the scores?"
+    return Note("score_scale_changed", text)
+
+
+def _means(window: Window) -> Mapping[str, float]:
+    """The mean confidence of each source that has enough of them."""
+    sums: dict[str, list[int]] = {}
+    logged = window.logged
+    for source, micro, scored in zip(logged.source, logged.micro.tolist(), logged.scored.tolist(), strict=True):
+        entry = sums.setdefault(source, [0, 0])
+        entry[0] += micro
+        entry[1] += scored
+    return {source: micro / scored / 1e6 for source, (micro, scored) in sums.items() if scored >= ENOUGH / 10}
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _labels(found: Comparison) -> Note | None:
+    """Labels of one period only that look like those of the other one only."""
+    reference, current = found.counts.window(found.counts.classes)
+    shares = [side / max(int(side.sum()), 1) for side in (reference, current)]
+    labels = found.counts.labels
+    gone = {label: float(p) for label, p, q in zip(labels, *shares, strict=True) if p and not q}
+    new = {label: float(q) for label, p, q in zip(labels, *shares, strict=True) if q and not p}
+    pairs = _renamed(gone, new)
+    if not pairs:
+        return None
+    shown = ", ".join(f"{old} → {name}" for old, name in sorted(pairs.items(), key=lambda pair: -gone[pair[0]])[:4])
+    more = f" and {len(pairs) - 4} more" if len(pairs) > 4 else ""
+    return Note("labels_renamed", f"Labels look renamed: {shown}{more}. `--categories` or `--map` at ingest sets them.")
+
+
+def _renamed(gone: Mapping[str, float], new: Mapping[str, float]) -> dict[str, str]:
+    """Old → new: the same letters, else numbers for names (by share), else a single one of the same share."""
+    letters = {_letters(name): name for name in new}
+    pairs = {old: letters[_letters(old)] for old in gone if _letters(old) in letters}
+    left, fresh = ([name for name in side if name not in {*pairs, *pairs.values()}] for side in (gone, new))
+    numbers = [sum(name.isdecimal() for name in side) for side in (left, fresh)]
+    if len(left) > 1 and len(fresh) > 1 and numbers in ([0, len(fresh)], [len(left), 0]):
+        ranked = zip(
+            sorted(left, key=lambda name: -gone[name]), sorted(fresh, key=lambda name: -new[name]), strict=False
+        )
+        return {**pairs, **dict(ranked)}
+    for old in left:
+        alike = [name for name in fresh if _near(gone[old], new[name])]
+        twins = [name for name in left if alike and _near(gone[name], new[alike[0]])]
+        if len(alike) == 1 and len(twins) == 1:
+            pairs[old] = alike[0]
+    return pairs
+
+
+def _letters(label: str) -> str:
+    """A label without case, spaces and signs; a label of signs only is itself."""
+    return re.sub(r"[\W_]+", "", label).casefold() or label
+
+
+def _near(p: float, q: float) -> bool:
+    return min(p, q) >= max(RENAMED_SHARE, SAME_SHARE * max(p, q))
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+def _capped(found: Comparison) -> Iterator[Note]:
+    for name, objects in zip(NAMES, found.counts.window(found.counts.objects), strict=True):
+        most = int(objects.argmax())
+        if CAPPED_AT <= most < len(objects) - 1 and objects[most] >= CAPPED_SHARE * objects.sum():
+            share = objects[most] / objects.sum()
+            text = f"{share:.0%} of the images of the {name} period have exactly {most} detections: the best are kept"
+            yield Note("boxes_capped", f"{text}, so counts say little, and confidences depend on what is cut.")
+
+
+def _denominators(found: Comparison) -> Note | None:
+    known = [window.logged.denominator_known for window in (found.reference, found.current)]
+    if known[0] != known[1]:
+        text = (
+            f"The log of the {NAMES[known.index(False)]} period may lack images without detections, the other does not."
+        )
+        return Note("denominator_changed", f"{text} --images, --frames or --complete at ingest settles it.")
+    if not known[0]:
+        return Note(
+            "denominator_unknown", "Images without detections may be missing: rates per image are not compared."
+        )
+    objects = [side.tolist() for side in found.counts.window(found.counts.objects)]
+    for name, ours, theirs in ((NAMES[0], *objects), (NAMES[1], *reversed(objects))):
+        if not ours[0] and theirs[0] / max(sum(theirs), 1) * sum(ours) >= EMPTIES:
+            share = theirs[0] / sum(theirs)
+            text = f"The {name} period has no image without detections, the other {share:.0%}: are they not logged?"
+            return Note("denominator_changed", text)
+    return None

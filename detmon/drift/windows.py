@@ -71,6 +71,7 @@ class Hours:
     images: Whole
     errors: Whole
     micro: Whole
+    scored: Whole
     first: NDArray[np.datetime64]
     last: NDArray[np.datetime64]
     floors: tuple[float, ...]
@@ -419,15 +420,21 @@ def _hours(tables: Sequence[Columns]) -> Hours:
     import numpy as np
 
     every = _joined(tables)
-    low, high = (np.ma.masked_invalid(np.ma.asarray(every[name])).compressed() for name in ("floor_min", "floor_max"))
+    floors = [  # null where a log does not tell
+        floor
+        for table in tables
+        for name in ("floor_min", "floor_max")
+        for floor in np.ma.compressed(table[name]).tolist()
+    ]
     return Hours(
         hour=every["hour"].astype("datetime64[us]"),
         source=every["source"].tolist(),
         images=every["images"],
         errors=every["errors"],
         micro=every["micro"],
+        scored=every["scored"],
         first=every["first"].astype("datetime64[us]"),
         last=every["last"].astype("datetime64[us]"),
-        floors=(float(low.min()), float(high.max())) if len(low) else (),
+        floors=(min(floors), max(floors)) if floors else (),
         denominator_known=not bool(every["unknown"].any()),
     )

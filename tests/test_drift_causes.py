@@ -1,0 +1,211 @@
+"""Drift that is not the world's: the check says what the data show, and nothing where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from detmon import Client, demo
+
+WORLD = demo.World(start=datetime(2026, 10, 5), days=21, cameras=4, seconds=900, bad_days=0)
+Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+@dataclass
+class Logs:
+    """Two weeks and the week after them; a check of them, when each row of the second was changed."""
+
+    folder: Path
+    rows: list[list[dict[str, Any]]]
+    schema: pa.Schema
+
+    def check(self, current: Change, reference: Change = lambda rows: rows, **options: Any) -> Any:
+        paths = []
+        for name, rows, change in (("reference", self.rows[0], reference), ("current", self.rows[1], current)):
+            paths.append(self.folder / f"{name}.parquet")
+            copied = [{**row, "detections": [dict(box) for box in row["detections"]]} for row in rows]
+            parquet.write_table(pa.Table.from_pylist(change(copied), self.schema), paths[-1])
+        return Client().check_drift(reference_log=paths[0], current_log=paths[1], **options)
+
+
+@pytest.fixture(scope="module")
+def fleet() -> tuple[list[list[dict[str, Any]]], pa.Schema]:
+    tables = [table for _, table in demo.days_of(WORLD)]
+    return [pa.concat_tables(some).to_pylist() for some in (tables[:14], tables[14:])], tables[0].schema
+
+
+@pytest.fixture
+def logs(tmp_path: Path, fleet: tuple[list[list[dict[str, Any]]], pa.Schema]) -> Logs:
+    return Logs(tmp_path, *fleet)
+
+
+def boxes(change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Change:
+    """A change of every box; None takes it away."""
+
+    def changed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {**row, "detections": [new for box in row["detections"] if (new := change(box)) is not None]}
+            for row in rows
+        ]
+
+    return changed
+
+
+def fields(**values: Any) -> Change:
+    return lambda rows: [{**row, **values} for row in rows]
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda rows: second(first(rows))
+
+
+def codes(found: Any) -> set[str]:
+    return {warning.code for warning in found.warnings}
+
+
+CAUSES = {
+    "confidence_floor_differs", "confidence_floor_moved", "score_scale_changed", "labels_renamed", "different_models",
+    "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
+}  # fmt: skip
+nothing = boxes(lambda box: box)
+unlogged = fields(confidence_floor=None)
+above_half = boxes(lambda box: box if box["confidence"] >= 0.5 else None)
+
+
+def test_nothing_changed_names_nothing(logs: Logs) -> None:
+    found = logs.check(nothing)
+    assert not found.significant_drift
+    assert not codes(found) & CAUSES
+
+
+def test_a_logged_floor_is_cut_in_both_and_named(logs: Logs) -> None:
+    found = logs.check(both(above_half, fields(confidence_floor=0.5)))
+    assert codes(found) & CAUSES == {"confidence_floor_differs"}
+    assert found.significant_drift is False
+    assert found.effects["low_confidence_rate"].reference == 0
+    assert sum(found.histograms["confidence"].reference[:5]) == 0
+
+
+def test_an_unlogged_floor_is_named(logs: Logs) -> None:
+    found = logs.check(both(above_half, unlogged), unlogged)
+    assert found.significant_drift
+    assert codes(found) & CAUSES == {"confidence_floor_moved"}
+
+
+def test_less_confidence_is_no_floor(logs: Logs) -> None:
+    found = logs.check(both(boxes(lambda box: {**box, "confidence": box["confidence"] ** 1.5}), unlogged), unlogged)
+    assert found.significant_drift
+    assert "confidence_floor_moved" not in codes(found)
+
+
+def test_another_scale_of_all_scores_is_named(logs: Logs) -> None:
+    found = logs.check(boxes(lambda box: {**box, "confidence": box["confidence"] ** 2}))
+    assert found.significant_drift
+    assert codes(found) & CAUSES == {"score_scale_changed"}
+
+
+def test_rounded_scores_are_named(logs: Logs) -> None:
+    found = logs.check(boxes(lambda box: {**box, "confidence": round(box["confidence"], 2)}))
+    assert codes(found) & CAUSES == {"score_scale_changed"}
+
+
+@pytest.mark.parametrize(
+    ("rename", "said"),
+    [
+        (str.upper, "car → CAR"),
+        (lambda label: "pedestrian" if label == "person" else label, "person → pedestrian"),
+        (lambda label: str(demo.CLASSES.index(label)), "car → 0"),
+    ],
+)
+def test_renamed_labels_are_named(logs: Logs, rename: Callable[[str], str], said: str) -> None:
+    found = logs.check(boxes(lambda box: {**box, "label": rename(box["label"])}))
+    assert found.significant_drift
+    (cause,) = [warning for warning in found.warnings if warning.code == "labels_renamed"]
+    assert said in cause.message
+
+
+def test_another_model_is_named(logs: Logs) -> None:
+    found = logs.check(fields(model_id="vehicles@4"))
+    assert codes(found) & CAUSES == {"different_models"}
+    assert found.model_id is None
+
+
+def test_other_shares_of_the_sources_are_named(logs: Logs) -> None:
+    found = logs.check(lambda rows: [row for row in rows if row["source"] in ("cam-1", "cam-2")])
+    assert "source_mix_changed" in codes(found)
+    assert found.source_mix.drift > 0.3
+    assert found.source_mix.class_drift_same_mix < found.class_drift
+
+
+def test_a_class_that_grew_in_every_source_is_no_mix(logs: Logs) -> None:
+    def grown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {**row, "detections": [*row["detections"], *(box for box in row["detections"] if box["label"] == "truck")]}
+            for row in rows
+        ]
+
+    found = logs.check(grown)
+    assert found.affected_classes[0] == "truck"
+    assert not codes(found) & CAUSES
+
+
+def test_the_best_few_are_named(logs: Logs) -> None:
+    def capped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        spare = {"label": "car", "confidence": 0.06, "bbox": {"x": 1.0, "y": 1.0, "w": 9.0, "h": 9.0}}
+        return [{**row, "detections": [*row["detections"], *[spare] * 5][:5]} for row in rows]
+
+    assert "boxes_capped" in codes(logs.check(capped))
+
+
+def test_empty_images_that_are_no_longer_logged_are_named(logs: Logs) -> None:
+    found = logs.check(lambda rows: [row for row in rows if row["detections"]])
+    assert "denominator_changed" in codes(found)
+
+
+def test_an_unknown_denominator_compares_no_rates(logs: Logs) -> None:
+    import duckdb
+
+    logs.check(nothing)
+    flat = []
+    for name in ("reference", "current"):
+        flat.append(logs.folder / f"{name}.csv")
+        duckdb.sql(
+            f"""COPY (SELECT model_id, timestamp, image_id, source, d.label AS label, d.confidence AS confidence,
+            d.bbox.x AS x1, d.bbox.y AS y1, d.bbox.x + d.bbox.w AS x2, d.bbox.y + d.bbox.h AS y2
+            FROM (SELECT *, unnest(detections) AS d FROM '{logs.folder / name}.parquet')) TO '{flat[-1]}'"""
+        )
+    found = Client().check_drift(reference_log=flat[0], current_log=flat[1])
+    assert found.count_drift is None
+    assert found.effects["no_detection_rate"].reference is None
+    assert "denominator_unknown" in codes(found)
+    assert found.confidence_drift is not None
+    assert found.significant_drift is False
+    mixed = Client().check_drift(reference_log=flat[0], current_log=logs.folder / "current.parquet")
+    assert "denominator_changed" in codes(mixed)
+
+
+def test_hostile_labels_stay_text(detmon: Any, logs: Logs) -> None:
+    hostile = "<b>|[x](javascript:1)@all"
+    found = logs.check(boxes(lambda box: {**box, "label": hostile if box["label"] == "car" else box["label"]}))
+    assert hostile in found.new_classes
+    args = ("drift", "check", "--reference-log", logs.folder / "reference.parquet", "--current-log")
+    for format in ("text", "markdown", "html"):
+        out = detmon(*args, logs.folder / "current.parquet", "--format", format).out
+        assert "javascript" in out
+        if format != "text":
+            assert "<b>" not in out
+            assert "[x](javascript" not in out or format == "html"
+
+
+def test_slower_cameras_are_no_drift(logs: Logs) -> None:
+    """Half of the images is not another world."""
+    found = logs.check(lambda rows: [row for number, row in enumerate(rows) if number // WORLD.cameras % 2])
+    assert found.significant_drift is False
+    assert not codes(found) & CAUSES
