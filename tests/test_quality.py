@@ -177,9 +177,8 @@ def test_the_newest_verdict_counts_and_a_good_enough_box_is_correct(tmp_path: Pa
 def test_confusion_and_classes(tmp_path: Path) -> None:
     store(tmp_path, images(40, [("car", 0.9)]))
     kinds = [("correct", None), ("wrong_label", "truck"), ("wrong_label", None), ("false_positive", None)]
-    for place in range(40):
-        kind, true_label = kinds[place % 4]
-        judge(tmp_path, [Verdict(f"p{place}", kind, 0, "exhaustive", true_label)])
+    chosen = [(place, *kinds[place % 4]) for place in range(40)]
+    judge(tmp_path, [Verdict(f"p{place}", kind, 0, "exhaustive", label) for place, kind, label in chosen])
     report = show(tmp_path)
     assert [(one.label, one.true_label, one.n, one.share) for one in report.confusion] == [
         ("car", None, 10, 0.25),

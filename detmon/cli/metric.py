@@ -50,4 +50,5 @@ def show(
     if json:
         output.document(series)
     else:
-        output.rows(series.points, ["start", "end", "labels", "value", "n", "reason"], format=format)
+        interval = ["low", "high"] if any(point.low is not None for point in series.points) else []
+        output.rows(series.points, ["start", "end", "labels", "value", *interval, "n", "reason"], format=format)

@@ -1,4 +1,4 @@
-"""Every metric that needs only the log, defined once: SQL, unit, bad direction, minimum samples.
+"""Every metric, defined once: SQL, unit, bad direction, minimum samples; those of reviews are in `reviews.py`.
 
 `measure` computes many metrics for many windows and label sets of one model in one pass over the rows. Sums are exact:
 confidences are counted in integer millionths, latencies in integer microseconds. Only rows with status `ok` count,
@@ -13,12 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
 from detmon.store import Connection, statement
 from detmon.times import EPOCH
+
+if TYPE_CHECKING:
+    from detmon import reviewed
 
 Window: TypeAlias = tuple[datetime, datetime]
 """[start, end), naive UTC."""
@@ -45,6 +48,7 @@ class Metric:
 
     `boxes`: `sql` and `samples` over detections instead, for use by label or on one label. `denominator`: needs every
     image to be in the log. `count`: a value also where there are no rows. `quantile`: q of a latency quantile.
+    `reviews`: the settings of a metric that comes from reviews, where they are not the defaults.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Metric:
     quantile: float | None = None
     every_status: bool = False
     configured: bool = False
+    reviews: reviewed.Settings | None = None
 
     @property
     def by_label(self) -> bool:
@@ -203,14 +208,30 @@ CATALOGUE: dict[str, Metric] = {
             30,
             "share of the records read in this time that were quarantined, of the whole store",
         ),
+        Metric("feedback_score", "", "detections", "share", "down", 20, "share of the reviewed boxes that are correct"),
+        Metric("precision", "", "detections", "share", "down", 20, "share of all boxes that are correct, from reviews"),
+        Metric("recall", "", "detections", "share", "down", 20, "share of all objects that are found, from reviews"),
     )
 }
 """The metrics of this module by name."""
+REVIEWED = ("feedback_score", "precision", "recall")
+"""Those that come from reviews."""
 
 
 def catalogue(config: Config) -> dict[str, Metric]:
     """All metrics: those of this module and the configuration's `[metrics.NAME]`. Raises ConfigError."""
-    return {**CATALOGUE, **{name: _configured(name, config.table("metrics", name)) for name in config.table("metrics")}}
+    configured = {name: _configured(name, config.table("metrics", name)) for name in config.table("metrics")}
+    return {**CATALOGUE, **_of_reviews(config), **configured}
+
+
+def _of_reviews(config: Config) -> dict[str, Metric]:
+    """The metrics that come from reviews, where `[quality]` says something of them."""
+    if not config.table("quality"):
+        return {}
+    from detmon import reviewed
+
+    settings = reviewed.settings(config)
+    return {name: replace(CATALOGUE[name], reviews=settings) for name in REVIEWED}
 
 
 def find(metrics: Mapping[str, Metric], name: str) -> Metric:
@@ -287,12 +308,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric in one window and label set: `value` (None: no value), n, and whether all images are in the log."""
+    """A metric in one window and label set: `value` (None: no value, `reason` may say why), n, its 95 % interval.
+
+    `unknown_denominator`: images without boxes are not in the log. `beyond`: so many are beyond the threshold.
+    """
 
     value: float | None
     n: int
     unknown_denominator: bool = False
     beyond: int | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -362,7 +389,8 @@ def _batches(selection: Selection, wanted: Iterable[Wanted]) -> dict[str, list[W
     batches: dict[str, list[Wanted]] = defaultdict(list)
     for one in dict.fromkeys(wanted):
         name = one.metric.name
-        batches[name if name in _MEASURES else _rows_of(one.metric, selection)].append(one)
+        kind = "reviews" if name in REVIEWED else name if name in _MEASURES else _rows_of(one.metric, selection)
+        batches[kind].append(one)
     return batches
 
 
@@ -394,10 +422,10 @@ def _query(
 ) -> list[tuple[Window, Labels, list[Any]]]:
     """Rows of (window, label set, aggregates)."""
     bound: dict[str, Any] = {**_window_values(windows), "model": selection.model_id, **(values or {})}
-    keys = [_key_sql(key, f"by_{number}", bound) for number, key in enumerate(selection.by)]
+    keys = [key_sql(key, f"by_{number}", bound) for number, key in enumerate(selection.by)]
     conditions = ["true"] if every_status else ["status IS DISTINCT FROM 'error'"]
     for number, (key, value) in enumerate(selection.where):
-        conditions.append(f"{_key_sql(key, f'where_{number}', bound)} = $value_{number}")
+        conditions.append(f"{key_sql(key, f'where_{number}', bound)} = $value_{number}")
         bound[f"value_{number}"] = value
     text = statement("measure").format(
         keys=", ".join(keys),
@@ -412,7 +440,8 @@ def _query(
     ]
 
 
-def _key_sql(key: str, parameter: str, bound: dict[str, Any]) -> str:
+def key_sql(key: str, parameter: str, bound: dict[str, Any]) -> str:
+    """The SQL of a label key; the name of a tag goes into `bound`."""
     if key in ("source", "label"):
         return f"coalesce({key}, '')"
     bound[parameter] = key.removeprefix("tag:")
@@ -555,11 +584,21 @@ def _measure_rejected(
     return dict.fromkeys(batch, rates)
 
 
+def _measure_reviews(
+    con: Connection, selection: Selection, windows: Sequence[Window], batch: Sequence[Wanted]
+) -> dict[Wanted, dict[Window, dict[Labels, Measured]]]:
+    """The metrics of REVIEWED, which are more than sums."""
+    from detmon.metrics.reviews import measure_reviews
+
+    return measure_reviews(con, selection, windows, batch)
+
+
 _MEASURES = {
     "class_share": _measure_class_share,
     "new_class_count": _measure_new_classes,
     "data_age_seconds": _measure_age,
     "rejected_rate": _measure_rejected,
+    "reviews": _measure_reviews,
 }
 """The metrics that are more than one aggregate over the rows."""
 
@@ -583,7 +622,7 @@ def judged(
     if measured.unknown_denominator:
         return None, measured.n, "denominator_unknown"
     if measured.value is None:
-        return None, measured.n, "no_value"
+        return None, measured.n, measured.reason or "no_value"
     if measured.n < least:
         return None, measured.n, "insufficient_samples"
     return measured.value, measured.n, None

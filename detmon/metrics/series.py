@@ -103,4 +103,5 @@ def _point(
 ) -> MetricPoint:
     measured = found.get(labels) or absent(metric, labels, found, there)
     value, n, reason = judged(metric, measured, there, metric.min_samples)
-    return MetricPoint(window[0], window[1], dict(labels), value, n, None, None, reason)
+    low, high = (measured.low, measured.high) if measured and value is not None else (None, None)
+    return MetricPoint(window[0], window[1], dict(labels), value, n, low, high, reason)

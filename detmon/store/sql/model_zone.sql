@@ -1,0 +1,1 @@
+SELECT zone FROM models WHERE id = $model
