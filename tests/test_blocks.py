@@ -315,8 +315,9 @@ def test_forced_blocks_keep_the_minima() -> None:
     assert choose(clip(A[:5]), clip(B), "source").size is None
 
 
-def test_too_many_blocks_are_refused() -> None:
-    choice = choose(window(START, 6000 * SECOND, SECOND), window(START, 6000 * SECOND, SECOND), SECOND)
+@pytest.mark.parametrize("length", [6000 * SECOND, 2 * DAY])
+def test_too_many_blocks_are_refused(length: timedelta) -> None:
+    choice = choose(window(START, length, SECOND), window(START, length, SECOND), SECOND)
     assert choice.reason
     assert choice.reason.code == "too_many_blocks"
 

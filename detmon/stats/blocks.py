@@ -35,6 +35,8 @@ SHOWN = 5
 """So many blocks that were left out are named."""
 MAX_BLOCKS = 10_000
 """More blocks than this are refused: a longer block tells the same."""
+MAX_EMPTY = 200_000
+"""So many, empty ones counted, are not even looked at."""
 LONG_SPAN_FACTOR = 0.2
 """What the level is multiplied by when blocks shorter than a day span more than one."""
 
@@ -279,8 +281,6 @@ class _Chooser:
     def _forced(self, choice: Choice) -> Choice:
         if choice.reason or self._enough(choice):
             return choice
-        if (blocks := len(_blocks(choice))) > MAX_BLOCKS:
-            return self._none("too_many_blocks", f"{blocks} blocks of {choice.size}: take longer ones.")
         return self._none(
             "too_few_blocks",
             f"Not enough blocks of {choice.size} to judge: {len(choice.reference)} reference and {len(choice.current)} "
@@ -290,7 +290,7 @@ class _Chooser:
 
     def _enough(self, choice: Choice) -> bool:
         n, m = len(choice.reference), len(choice.current)
-        return n >= self.settings.min_reference_blocks and m >= self.settings.min_current_blocks and n + m <= MAX_BLOCKS
+        return n >= self.settings.min_reference_blocks and m >= self.settings.min_current_blocks
 
     def _none(self, code: str, message: str) -> Choice:
         return Choice(None, reason=Note(code, message), q=self.settings.q)
@@ -349,10 +349,15 @@ class _Chooser:
         counts = [short_blocks(w.first, w.last, w.timestamps, length) for w in self._windows]
         if not all(counts):
             return self._choice(size, (_Kept(()), _Kept(())), dependence(length), [])
+        too_many = self._none("too_many_blocks", f"The periods are too long for blocks of {size}: take longer ones.")
+        if sum(counts) > MAX_EMPTY:
+            return too_many
         kept = [
             self._keep(list(_filled(window, length, count)))
             for window, count in zip(self._windows, counts, strict=True)
         ]
+        if sum(len(window.blocks) for window in kept) > MAX_BLOCKS:
+            return too_many
         notes = [Note("short_blocks", f"Blocks of {size}: day-to-day change is not part of the yardstick.")]
         design: tuple[tuple[float, ...], ...] = ()
         if length == HOUR:

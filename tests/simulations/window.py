@@ -45,12 +45,15 @@ class Frames:
         return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
     def hours(self, ranges: Sequence[tuple[datetime, datetime]]) -> Sequence[Sequence[int]]:
-        counted = [[0] * 24 for _ in ranges]
-        for moment, count in zip(*np.unique(self.times, return_counts=True), strict=True):
-            for row, (start, end) in zip(counted, ranges, strict=True):
-                if start <= moment.item() < end:
-                    row[aware_utc(moment.item()).astimezone(self.zone).hour] += int(count)
-        return counted
+        quarters, place = np.unique(self.times.astype("datetime64[15m]"), return_inverse=True)
+        clock = [aware_utc(q.astype("datetime64[us]").item()).astimezone(self.zone).hour for q in quarters]
+        hours = np.array(clock, np.int64)[place]
+        return [
+            np.bincount(
+                hours[(self.times >= np.datetime64(a)) & (self.times < np.datetime64(b))], minlength=24
+            ).tolist()
+            for a, b in ranges
+        ]
 
     def volumes(self, length: timedelta, blocks: int) -> Mapping[int, int]:
         places, counts = np.unique(
