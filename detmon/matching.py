@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -327,3 +328,14 @@ def _first(wanted: Places, rank: Places, used: Flags) -> Flags:
     _, first = np.unique(wanted[asking], return_index=True)
     claims[asking[first]] = True
     return claims
+
+
+def one_to_one(candidates: Iterable[tuple[int, int, float]]) -> int:
+    """How many pairs a greedy matching makes of `candidates` (one box, another box, IoU): the highest IoU first."""
+    ones: set[int] = set()
+    others: set[int] = set()
+    for one, other, _ in sorted(candidates, key=lambda pair: (-pair[2], pair[0], pair[1])):
+        if one not in ones and other not in others:
+            ones.add(one)
+            others.add(other)
+    return len(ones)

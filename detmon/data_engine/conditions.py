@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from detmon.data_engine import disagreement
 from detmon.data_engine.taken import USUAL_AREA, Taken
 
 MILLION = 1_000_000
@@ -25,7 +26,13 @@ class Condition:
 
 def conditions(config: Mapping[str, Any], taken: Taken | None) -> list[Condition]:
     """The conditions of the strategies that are on, in the order in which reasons are listed."""
-    return [*_low_confidence(config), *_edge_cases(config, taken), *_classes(config, taken), *_random(config)]
+    return [
+        *_low_confidence(config),
+        *_edge_cases(config, taken),
+        *_classes(config, taken),
+        *_disagreement(config),
+        *_random(config),
+    ]
 
 
 def _low_confidence(config: Mapping[str, Any]) -> list[Condition]:
@@ -71,6 +78,11 @@ def _classes(config: Mapping[str, Any], taken: Taken | None) -> list[Condition]:
     return found
 
 
+def _disagreement(config: Mapping[str, Any]) -> list[Condition]:
+    said = config["disagreement"]
+    return [Condition("disagreement", said["rate"], disagreement.SQL)] if said["enabled"] else []
+
+
 def _random(config: Mapping[str, Any]) -> list[Condition]:
     said = config["random_sample"]
     return [Condition("random_sample", said["rate"], "true")] if said["enabled"] else []
@@ -88,15 +100,21 @@ def rate(found: Sequence[Condition]) -> str:
 
 
 def reasons(found: Sequence[Condition]) -> str:
-    """The names of the conditions that hold, as a list; the random sample where it alone would have selected."""
-    holds = (f"u < $rate_{place}" if one.name == "random_sample" else f"c{place}" for place, one in enumerate(found))
-    names = ", ".join(f"CASE WHEN {sql} THEN '{one.name}' END" for sql, one in zip(holds, found, strict=True))
-    return f"list_filter([{names}], lambda r: r IS NOT NULL)"
+    """The names of the conditions that hold; the random sample where it alone would have selected."""
+    holds = ("u < random_rate" if one.name == "random_sample" else f"c{place}" for place, one in enumerate(found))
+    return ", ".join(f"CASE WHEN {sql} THEN '{one.name}' END" for sql, one in zip(holds, found, strict=True))
+
+
+def random_rate(found: Sequence[Condition]) -> float:
+    """The rate of the random sample; 0 where there is none."""
+    return max((one.rate for one in found if one.name == "random_sample"), default=0.0)
 
 
 def values(found: Sequence[Condition]) -> dict[str, Any]:
-    """The parameters of `columns` and `rate`."""
-    rates: dict[str, Any] = {f"rate_{place}": float(one.rate) for place, one in enumerate(found)}
-    for one in found:
-        rates |= one.values
-    return rates
+    """The parameters of `columns`."""
+    return {name: value for one in found for name, value in one.values.items()}
+
+
+def rates(found: Sequence[Condition]) -> dict[str, float]:
+    """The parameters of `rate`."""
+    return {f"rate_{place}": float(one.rate) for place, one in enumerate(found)}

@@ -6,42 +6,15 @@ The scan only reads. Whoever writes first wins: a run whose engines were changed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from detmon import failpoints
-from detmon.data_engine import conditions, engines
-from detmon.data_engine.engines import Engine
+from detmon.data_engine import engines
 from detmon.data_engine.records import EngineRun, EngineScan
+from detmon.data_engine.selection import Scan, columns, scan
 from detmon.errors import UsageError
 from detmon.store import Connection, Store, statement, transaction
 from detmon.times import Period
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A part of a batch, `first` <= ts < `last`, and how many predictions were scanned in it."""
-
-    batch_id: int
-    first: datetime
-    last: datetime
-    scanned: int = 0
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What one engine found, not written yet."""
-
-    engine: Engine
-    stretches: Sequence[Stretch] = ()
-    selected: pa.Table | None = None
-    """Columns of `engine_identified`; None where nothing was scanned."""
-    revised: bool = False
-    """Whether the scan made a new revision of the engine."""
 
 
 def run(store: Store, model_id: str | None, periods: Mapping[str, Period] | None, now: datetime) -> EngineRun:
@@ -62,61 +35,6 @@ def run(store: Store, model_id: str | None, periods: Mapping[str, Period] | None
         written = _write(store, news, now, again=periods is not None) if news else []
         if written is not None:
             return _summary(written)
-
-
-def scan(con: Connection, engine: Engine, period: Period | None, now: datetime) -> Scan:
-    """Scan for one engine; only reads."""
-    stretches = _work(con, engine, period)
-    if not stretches:
-        return Scan(engine)
-    revision = engine.revision
-    engine = engines.with_taken(con, engine, now)
-    _keep_stretches(con, stretches)
-    found = conditions.conditions(engine.config, engine.taken)
-    span = {
-        "model": engine.model_id,
-        "first_batch": stretches[0].batch_id,
-        "last_batch": stretches[-1].batch_id,
-        "earliest": min(one.first for one in stretches),
-        "latest": max(one.last for one in stretches),
-    }
-    counted = statement("engine_scanned").format(rows=statement("engine_rows").format(columns="true AS scanned"))
-    counts = dict(con.execute(counted, span).fetchall())
-    select = statement("engine_select").format(
-        reasons=conditions.reasons(found),
-        bucket=statement("bucket"),
-        rate=conditions.rate(found),
-        rows=statement("engine_rows").format(columns=conditions.columns(found)),
-    )
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE selected AS {select}",
-        {**span, **conditions.values(found), "salt": engine.salt},
-    )
-    selected = con.sql(statement("engine_identified"), params={"dataset": engine.dataset_id}).to_arrow_table()
-    done = [Stretch(one.batch_id, one.first, one.last, counts.get(one.batch_id, 0)) for one in stretches]
-    return Scan(engine, done, selected, engine.revision != revision)
-
-
-def _work(con: Connection, engine: Engine, period: Period | None) -> list[Stretch]:
-    if period is not None:
-        span = {"start": period.start, "until": period.end}
-        found = con.execute(statement("engine_work_again"), span).fetchall()
-    else:
-        found = con.execute(statement("engine_work"), {"engine": engine.id, "until": datetime.max}).fetchall()
-    return [Stretch(*row) for row in found]
-
-
-def _keep_stretches(con: Connection, stretches: Sequence[Stretch]) -> None:
-    con.execute("CREATE OR REPLACE TEMP TABLE stretches(batch_id INTEGER, first TIMESTAMP, last TIMESTAMP)")
-    con.execute("INSERT INTO stretches SELECT unnest($batches), unnest($firsts), unnest($lasts)", _columns(stretches))
-
-
-def _columns(stretches: Sequence[Stretch]) -> dict[str, Any]:
-    return {
-        "batches": [one.batch_id for one in stretches],
-        "firsts": [one.first for one in stretches],
-        "lasts": [one.last for one in stretches],
-    }
 
 
 def _write(store: Store, scans: Sequence[Scan], now: datetime, *, again: bool) -> list[EngineScan] | None:
@@ -144,7 +62,7 @@ def _write_scan(con: Connection, found: Scan, now: datetime, *, again: bool) -> 
     con.execute(
         statement("engine_add_scans"),
         {
-            **_columns(found.stretches),
+            **columns(found.stretches),
             "engine": engine.id,
             "revision": engine.revision,
             "scanned": [one.scanned for one in found.stretches],
@@ -153,6 +71,10 @@ def _write_scan(con: Connection, found: Scan, now: datetime, *, again: bool) -> 
             "now": now,
         },
     )
+    if found.caps is not None:
+        con.register("caps", found.caps)
+        con.execute(statement("engine_add_caps"), {"engine": engine.id})
+        con.unregister("caps")
     con.execute(statement("engine_ran"), {"engine": engine.id})
     return EngineScan(
         model_id=engine.model_id,

@@ -92,7 +92,12 @@ _STRATEGIES: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
     "random_sample": {"rate": (_share, 0.05)},
     "rare_classes": {"share": (_share, 0.01), "rate": (_share, 1.0)},
     "new_classes": {"rate": (_share, 1.0)},
-    "disagreement": {"other_model": (_text, None), "iou": (_share, 0.5), "rate": (_share, 1.0)},
+    "disagreement": {
+        "other_model": (_text, None),
+        "iou": (_share, 0.5),
+        "min_confidence": (_share, 0.0),
+        "rate": (_share, 1.0),
+    },
 }
 _BUDGET: Mapping[str, tuple[Check, Any]] = {
     "per_day": (_count, None),
