@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.datasets import Dataset, Item, ItemStatus
     from detmon.demo import Story
     from detmon.drift.records import DriftReport
-    from detmon.feedback.records import Feedback, Imported
+    from detmon.feedback.records import Feedback, Imported, Matched
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
@@ -158,6 +158,39 @@ class Client:
         from detmon import feedback
 
         return feedback.import_file(self.store, str(source), self.now)
+
+    def match_feedback(
+        self,
+        ground_truth: str | Path,
+        model_id: str,
+        period: str | None = None,
+        *,
+        min_confidence: float | None = None,
+        iou: float | None = None,
+        image_id: str | None = None,
+        image_size: tuple[int, int] | None = None,
+        label: str | None = None,
+        source: str | None = None,
+        reviewer: str | None = None,
+    ) -> Matched:
+        """Judge the predictions that have ground truth (COCO, a YOLO folder, MOT, CVAT XML), over all time or a period.
+
+        Boxes below `min_confidence` are not judged. The other options are those of docs/feedback.md.
+        """
+        from detmon import reviewed
+        from detmon.evaluation import Rules
+        from detmon.feedback import truth
+        from detmon.formats.truth import TruthOptions
+
+        settings = reviewed.settings(self.config)
+        overlap = settings.iou if iou is None else iou
+        rules = Rules(overlap, settings.background_iou, min_confidence, image_id, image_size)
+        options = TruthOptions(image_id, label, source)
+        with self.store.reading() as con:
+            model = models.find(con, model_id)
+        span = times.parse_period(period, self.now(), times.parse_zone(model.zone or "UTC")) if period else times.ALWAYS
+        path, now = Path(ground_truth), self.now()
+        return truth.match(self.store, model.id, path, span, now, rules=rules, options=options, reviewer=reviewer)
 
     def list_feedback(
         self,

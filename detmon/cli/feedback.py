@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from detmon.cli import options, output
 
 if TYPE_CHECKING:
-    from detmon.feedback.records import Imported
+    from detmon.feedback.records import Imported, Matched
 
 app = options.noun()
 
@@ -74,6 +75,45 @@ def _show(done: Imported) -> None:
     output.line(", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "accepted"))
     if done.waiting:
         output.note("verdicts whose prediction is not stored yet wait for it, and count nowhere before")
+
+
+@app.command("match")
+def match(
+    ctx: typer.Context,
+    ground_truth: Annotated[Path, typer.Argument(help="COCO dataset, YOLO folder, MOT gt.txt or CVAT XML.")],
+    model: Annotated[str, typer.Option(help="The model whose predictions are judged.")],
+    period: Annotated[str | None, typer.Option(help="Only those of this time (default: all).")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="The confidence from which on boxes were served; others are not judged.")
+    ] = None,
+    iou: Annotated[float | None, typer.Option(help="Overlap from which on an object is found (default: 0.5).")] = None,
+    image_id: Annotated[str | None, typer.Option(help="path, name or stem: how a path becomes an image id.")] = None,
+    image_size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels, where none are logged (YOLO).")] = None,
+    label: Annotated[str | None, typer.Option(help="The label of all objects (MOT).")] = None,
+    source: Annotated[str | None, typer.Option(help="The sequence's name in the image ids (MOT).")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Who says so (default: ground-truth).")] = None,
+    json: options.Json = False,
+) -> None:
+    """Judge all predictions that have ground truth: right, wrong and how, and what was missed.
+
+    Example: detmon feedback match annotations.json --model vehicles@3 --min-confidence 0.5
+    """
+    done = options.client(ctx).match_feedback(
+        ground_truth, model, period, min_confidence=min_confidence, iou=iou, image_id=image_id,
+        image_size=options.size(image_size), label=label, source=source, reviewer=reviewer,
+    )  # fmt: skip
+    for warning in done.warnings:
+        output.warn(f"{done.file}: {warning.code}: {warning.message}")
+    output.document(done) if json else _show_match(done)
+
+
+def _show_match(done: Matched) -> None:
+    counts = [f"{done.predictions:,} images", f"{done.objects:,} objects", f"{done.detections:,} boxes"]
+    output.line(", ".join(counts) + (f" from {done.threshold:g} on" if done.threshold is not None else ""))
+    output.pairs({f"  {name}": count for name, count in done.feedback.items()})
+    output.pairs({name: done[name] for name in ("precision", "recall", "f1")})
+    output.pairs({"errors": done.tide})
+    output.line(f"{done.accepted:,} verdicts" + (f", {done.duplicates:,} duplicates" if done.duplicates else ""))
 
 
 @app.command("list")

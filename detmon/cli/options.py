@@ -42,3 +42,13 @@ def pairs(texts: list[str] | None) -> dict[str, str]:
             raise UsageError(f"{text!r} is not of the form NAME=VALUE")
         found[name] = value
     return found
+
+
+def size(text: str | None) -> tuple[int, int] | None:
+    """WIDTHxHEIGHT in pixels."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) > 0 and int(height) > 0):
+        raise UsageError(f"{text!r} is not of the form WIDTHxHEIGHT", "for example 1920x1080")
+    return int(width), int(height)

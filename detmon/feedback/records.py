@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,3 +68,30 @@ class Feedback(Record):
     waiting: bool
     current: bool
     disputed: bool
+
+
+@dataclass(frozen=True)
+class Matched(Record):
+    """What ground truth says of a model's predictions.
+
+    `predictions` have ground truth; `ignored`: regions that count neither way; `detections` are the boxes from
+    `threshold` on. `feedback` counts verdicts by type, of which `accepted` were new. A share is None where nothing was
+    judged.
+    """
+
+    file: str
+    format: str
+    model_id: str
+    predictions: int
+    detections: int
+    objects: int
+    ignored: int
+    threshold: float | None
+    feedback: Mapping[str, int]
+    accepted: int
+    duplicates: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    tide: Mapping[str, int]
+    warnings: tuple[FeedbackWarning, ...]

@@ -37,7 +37,7 @@ class Mot(FlatCsv):
     def prepare(self, source: Input, options: Options) -> Options:
         """What `seqinfo.ini` beside the file says."""
         self.mapping = {"image_id": "#1", "track_id": "#2", "bbox": "#3,#4,#5,#6", "confidence": "#7"}
-        info = _sequence(source.path)
+        info = sequence(source.path)
         if not info:
             return options
         size = (int(info["imwidth"]), int(info["imheight"])) if {"imwidth", "imheight"} <= info.keys() else None
@@ -82,7 +82,7 @@ class Mot(FlatCsv):
         yield from records(BoxRows(columns, line, raw, faults, rejects))
 
 
-def _sequence(path: Path | None) -> dict[str, str]:
+def sequence(path: Path | None) -> dict[str, str]:
     """The `[Sequence]` of `seqinfo.ini` in the file's folder or its parent; keys in lower case."""
     folders = path.absolute().parents[:2] if path is not None else ()
     for folder in folders:

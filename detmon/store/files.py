@@ -220,10 +220,10 @@ def _version(con: Connection) -> int:
     import duckdb
 
     try:
-        newest = con.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+        ((newest,),) = con.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
     except duckdb.CatalogException:  # a new file
         return 0
-    return int(newest[0]) if newest else 0
+    return int(newest)
 
 
 def _migrate(con: Connection) -> None:

@@ -2,13 +2,13 @@
 -- on an image with one box is a verdict on that box), what was predicted there, and why the verdict cannot be.
 CREATE TEMP TABLE resolved AS
 WITH found AS (
-  SELECT u.n, u.type, u.true_label, u.detection, p.model_id, p.ts, p.n_detections, p.detections,
+  SELECT u.n, u.type, u.origin, u.true_label, u.detection, p.model_id, p.ts, p.n_detections, p.detections,
     CASE WHEN starts_with(u.detection, u.prediction_id || ':') THEN substr(u.detection, length(u.prediction_id) + 2)
       ELSE u.detection END AS named
   FROM unresolved u JOIN predictions p ON p.prediction_id = u.prediction_id AND p.batch_id >= $first_batch),
 placed AS (
   SELECT *, CASE
-    WHEN named IS NULL THEN CASE WHEN n_detections = 1 AND type <> 'missed_object' THEN 0 END
+    WHEN named IS NULL THEN CASE WHEN n_detections = 1 AND type <> 'missed_object' AND origin <> 'match' THEN 0 END
     WHEN regexp_matches(named, '^\d{1,9}$') AND CAST(named AS INTEGER) < n_detections THEN CAST(named AS INTEGER)
     ELSE list_position(list_transform(detections, lambda d: d.detection_id), detection) - 1 END AS place
   FROM found),
