@@ -127,13 +127,9 @@ def _scale(found: Comparison) -> Note | None:
 
 def _means(window: Window) -> Mapping[str, float]:
     """The mean confidence of each source that has enough of them."""
-    sums: dict[str, list[int]] = {}
     logged = window.logged
-    for source, micro, scored in zip(logged.source, logged.micro.tolist(), logged.scored.tolist(), strict=True):
-        entry = sums.setdefault(source, [0, 0])
-        entry[0] += micro
-        entry[1] += scored
-    return {source: micro / scored / 1e6 for source, (micro, scored) in sums.items() if scored >= ENOUGH / 10}
+    micro, scored = logged.by_source(logged.micro), logged.by_source(logged.scored)
+    return {name: micro[name] / n / 1e6 for name, n in scored.items() if n >= ENOUGH / 10}
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from detmon.drift.windows import Counts, Window, together
+from detmon.drift.counts import Counts, together
+from detmon.drift.windows import Window
 from detmon.stats.blocks import Block, Choice, Note, Settings, choose
 from detmon.stats.drift import DAY_PARTS, Verdict, judge
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from detmon.drift.compare import Comparison
 from detmon.drift.records import SourceMix
@@ -37,7 +36,7 @@ def silent(found: Comparison, now: datetime) -> Silent:
     if found.choice.size is None or not found.current.images:
         return Silent()
     end = min(found.current.end, now, found.current.last)
-    seen = _last_seen(found, end)
+    seen = _last_seen(found)
     longest = _length(found) / 24
     gaps = _gaps(found.reference)
     regular = _regular(found)
@@ -96,37 +95,36 @@ def _regular(found: Comparison) -> list[str]:
     return [source for source in often if present.get(source, 0) >= REGULAR_SHARE * len(blocks)]
 
 
-def _last_seen(found: Comparison, end: datetime) -> dict[str, datetime]:
-    """The last row of each source before the current period's end."""
+def _last_seen(found: Comparison) -> dict[str, datetime]:
+    """The last row of each source until the current period's end."""
     seen = _latest(found.reference)
     between = (found.reference.end, found.current.start)
     if found.reference.log.has_rollups and between[0] < between[1]:
         values = {"model": found.reference.log.model_id, "start": between[0], "end": between[1]}
-        for source, last in found.reference.log.con.execute(statement("drift_last_seen"), values).fetchall():
-            seen[source] = max(last, seen.get(source, last))
-    for source, last in _latest(found.current).items():
-        seen[source] = max(last, seen.get(source, last))
-    return {source: min(last, end) for source, last in seen.items()}
+        seen |= dict(found.reference.log.con.execute(statement("drift_last_seen"), values).fetchall())
+    return seen | _latest(found.current)
 
 
 def _latest(window: Window) -> dict[str, datetime]:
-    seen: dict[str, datetime] = {}
-    for source, last in zip(window.logged.source, window.logged.last.tolist(), strict=True):
-        seen[source] = max(last, seen.get(source, last))
-    return seen
+    """The last row of each source."""
+    import numpy as np
+
+    logged = window.logged
+    latest = np.full(len(logged.names), np.datetime64(datetime.min, "us"))
+    np.maximum.at(latest, logged.source, logged.last)
+    return dict(zip(logged.names, latest.tolist(), strict=True))
 
 
 def _gaps(window: Window) -> Mapping[str, timedelta]:
     """The longest gap of each source, from the first and last row of its hours, and how many lie between."""
-    cells: dict[str, list[tuple[datetime, datetime, int]]] = {}
+    import numpy as np
+
     logged = window.logged
-    rows = logged.images + logged.errors
-    for source, *cell in zip(logged.source, logged.first.tolist(), logged.last.tolist(), rows.tolist(), strict=True):
-        cells.setdefault(source, []).append((cell[0], cell[1], cell[2]))
-    return {source: _longest(sorted(hours)) for source, hours in cells.items()}
-
-
-def _longest(hours: list[tuple[datetime, datetime, int]]) -> timedelta:
-    within = max((last - first) / rows for first, last, rows in hours)
-    between = (following[0] - hour[1] for hour, following in pairwise(hours))
-    return max(within, max(between, default=timedelta()))
+    order = np.lexsort((logged.hour, logged.source))
+    source, first, last = logged.source[order], logged.first[order], logged.last[order]
+    gaps = (last - first) // (logged.images + logged.errors)[order]
+    follows = source[1:] == source[:-1]
+    gaps[1:][follows] = np.maximum(gaps[1:], first[1:] - last[:-1])[follows]
+    longest = np.zeros(len(logged.names), "timedelta64[us]")
+    np.maximum.at(longest, source, gaps)
+    return dict(zip(logged.names, longest.tolist(), strict=True))

@@ -12,22 +12,20 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from detmon.stats.blocks import HOUR, Block
+from detmon.drift.counts import Counts, counted
+from detmon.drift.pieces import MICROSECOND, Piece, cells, pieces, whole_hours
+from detmon.stats.blocks import Block
 from detmon.store import Connection, statement
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from detmon.stats.probes import BlockCounts
-
     Whole = NDArray[np.int64]
     Columns = dict[str, Any]
 
 PARTS = 4
 """Parts of a day, of six hours each."""
-BINS = {"objects": 66, "confidences": 1000}
-_MICROSECOND = timedelta(microseconds=1)
 _ABOVE_FLOOR = (
     "list_filter(detections, lambda d: d.confidence IS NULL OR round(CAST(d.confidence AS DOUBLE) * 1e6) >= $floor)"
 )
@@ -48,26 +46,14 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The part of a range that lies in one local clock hour; `place` is the range's."""
-
-    start: datetime
-    end: datetime
-    place: int
-    hour: int
-
-    @property
-    def is_whole_hour(self) -> bool:
-        """Whether it is an hour of the rollups."""
-        return self.end - self.start == HOUR and not (self.start.minute or self.start.second or self.start.microsecond)
-
-
-@dataclass(frozen=True)
 class Hours:
     """What was logged an hour and source: rows of equal index. Rows with status error have times, but no images."""
 
+    names: tuple[str, ...]
+    """The sources, sorted; "" for rows without one."""
+    source: Whole
+    """The number of the row's source in `names`."""
     hour: NDArray[np.datetime64]
-    source: Sequence[str]
     images: Whole
     errors: Whole
     micro: Whole
@@ -78,20 +64,12 @@ class Hours:
     """The smallest and the largest confidence floor, where any is logged."""
     denominator_known: bool
 
+    def by_source(self, values: Whole) -> dict[str, int]:
+        """The sum of `values`, one a row, of each source."""
+        import numpy as np
 
-@dataclass(frozen=True)
-class Counts:
-    """What the blocks of one window hold, by part of the day where the blocks are days (else one part).
-
-    `objects` [G, P, 66], `confidence` [G, P, 1000], `micro` [G, P], `classes` [G, P, K], `cells` [K].
-    """
-
-    objects: Whole
-    confidence: Whole
-    micro: Whole
-    labels: tuple[str, ...]
-    classes: Whole
-    cells: Whole
+        sums = np.bincount(self.source, values, len(self.names)).tolist()
+        return {name: int(total) for name, total in zip(self.names, sums, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -118,10 +96,7 @@ class Window:
     @cached_property
     def sources(self) -> Mapping[str, int]:
         """Images of each source, sorted by name; those without one under ""."""
-        found: dict[str, int] = {}
-        for source, images in zip(self.logged.source, self.logged.images.tolist(), strict=True):
-            found[source] = found.get(source, 0) + images
-        return {source: found[source] for source in sorted(found) if found[source]}
+        return {name: images for name, images in self.logged.by_source(self.logged.images).items() if images}
 
     @property
     def first(self) -> datetime:
@@ -140,33 +115,32 @@ class Window:
 
     def hours(self, ranges: Sequence[tuple[datetime, datetime]]) -> list[list[int]]:
         """Images of each range by local clock hour."""
-        found = [[0] * 24 for _ in ranges]
-        for piece, images in zip(cut := pieces(ranges, self.zone), self._images(cut), strict=True):
-            found[piece.place][piece.hour] += images
-        return found
+        import numpy as np
+
+        cut = pieces(ranges, self.zone)
+        objects = self._read("objects", cut, [piece.place * 24 + piece.hour for piece in cut])
+        images = np.bincount(objects["key"], objects["n"], 24 * len(ranges)).astype(np.int64)
+        return [row.tolist() for row in images.reshape(-1, 24)]
 
     def volumes(self, length: timedelta, blocks: int) -> dict[int, int]:
         """Images by block of `length` since the first one; the last block takes what is left."""
-        values = {"first": self.first, "length": length // _MICROSECOND, "last": blocks - 1}
+        values = {"first": self.first, "length": length // MICROSECOND, "last": blocks - 1}
         return dict(self._ask("drift_volumes", **values))
 
     # --- what the blocks hold ---
 
     def days(self, blocks: Sequence[Block], hours: Sequence[int]) -> Counts:
         """What whole days (or the same clock range of days) hold in the local clock `hours`, by part of the day."""
-        import numpy as np
-
         ranges = [(block.start, block.end) for block in blocks]
         cut = [piece for piece in pieces(ranges, self.zone) if piece.hour in hours]
-        places = np.array([piece.place * PARTS + piece.hour // 6 for piece in cut], np.int64)
-        return self._counts(len(blocks), PARTS, *self._read_pieces(cut), places)
+        places = [piece.place * PARTS + piece.hour // 6 for piece in cut]
+        return counted((len(blocks), PARTS), *self._read_pieces(cut, places), places)
 
     def spans(self, blocks: Sequence[Block]) -> Counts:
         """What blocks of any length hold."""
-        import numpy as np
-
         cut = [Piece(block.start, block.end, place, 0) for place, block in enumerate(blocks)]
-        return self._counts(len(blocks), 1, *self._read_pieces(cut), np.arange(len(cut)))
+        places = range(len(blocks))
+        return counted((len(blocks), 1), *self._read_pieces(cut, places), places)
 
     def of_sources(self, blocks: Sequence[Block]) -> Counts:
         """What each source's images hold; a label's cells are images."""
@@ -175,31 +149,43 @@ class Window:
         places = {block.source: place for place, block in enumerate(blocks)}
         whole = [Piece(self.start, self.end, 0, 0)]
         objects, confidences, classes = (
-            _placed(self._of_rows(f"drift_{name}_of_rows", whole, "source"), places)
-            for name in ("objects", "confidences", "classes")
+            _placed(self._of_rows(name, whole, key="source"), places) for name in ("objects", "confidences", "classes")
         )
-        counts = self._counts(len(blocks), 1, objects, confidences, classes, np.arange(len(blocks)))
-        images = dict(zip(*self._of_rows("drift_images_of_classes", whole).values(), strict=True))
+        counts = counted((len(blocks), 1), objects, confidences, classes, range(len(blocks)))
+        images = dict(zip(*self._of_rows("images", whole).values(), strict=True))
         return replace(counts, cells=np.array([int(images[label]) for label in counts.labels], np.int64))
 
     def source_classes(self) -> dict[str, dict[str, int]]:
         """Detections of each source by label."""
-        table = self._of_rows("drift_classes_of_rows", [Piece(self.start, self.end, 0, 0)], "source")
+        table = self._of_rows("classes", [Piece(self.start, self.end, 0, 0)], key="source")
         found: dict[str, dict[str, int]] = {}
         for source, label, n in zip(*(table[name].tolist() for name in ("key", "label", "n")), strict=True):
             found.setdefault(source, {})[label] = n
         return found
 
     def presence(self, blocks: Sequence[Block]) -> dict[str, int]:
-        """In how many of the blocks (of time) each source has images."""
+        """In how many of the blocks (of time, in order) each source has images."""
         cut = [Piece(block.start, block.end, 0, 0) for block in blocks]
+        if all(piece.on_the_hour for piece in cut):
+            return self._presence_of_hours(blocks)
         text = statement("drift_presence").format(rows=statement("drift_rows").format(**_ALL_BOXES))
-        return dict(self.log.con.execute(text, self._values(**_cells(cut))).fetchall())
+        return dict(self.log.con.execute(text, self._values(**cells(cut, range(len(cut))))).fetchall())
+
+    def _presence_of_hours(self, blocks: Sequence[Block]) -> dict[str, int]:
+        import numpy as np
+
+        logged = self.logged
+        starts, ends = (np.array([getattr(b, edge) for b in blocks], "datetime64[us]") for edge in ("start", "end"))
+        block = np.searchsorted(starts, logged.hour, "right") - 1
+        inside = (block >= 0) & (logged.hour < ends[block]) & (logged.images > 0)
+        seen = np.zeros((len(logged.names), len(blocks)), bool)
+        seen[logged.source[inside], block[inside]] = True
+        return dict(zip(logged.names, seen.sum(axis=1).tolist(), strict=True))
 
     @cached_property
     def logged(self) -> Hours:
         """What was logged an hour and source."""
-        whole, edges = _whole_hours(self.start, self.end) if self._reads_rollups else (None, [(self.start, self.end)])
+        whole, edges = whole_hours(self.start, self.end) if self._reads_rollups else (None, [(self.start, self.end)])
         tables = [] if whole is None else [self._columns("drift_hours", start=whole[0], end=whole[1], source=...)]
         tables += [self._columns("drift_hours_of_rows", start=start, end=end) for start, end in edges]
         return _hours(tables)
@@ -225,181 +211,54 @@ class Window:
         return self.log.con.execute(statement(name), self._values(**values)).fetchall()
 
     def _columns(self, name: str, **values: Any) -> Columns:
-        return self.log.con.execute(statement(name), self._values(**values)).fetchnumpy()
+        return self._fetched(statement(name), **values)
 
-    def _images(self, cut: Sequence[Piece]) -> list[int]:
-        """Images of each piece."""
-        import numpy as np
+    def _fetched(self, text: str, **values: Any) -> Columns:
+        return self.log.con.execute(text, self._values(**values)).fetchnumpy()
 
-        found = np.zeros(len(cut), np.int64)
-        objects = self._read("objects", cut)
-        np.add.at(found, objects["key"], objects["n"])
-        return [int(images) for images in found]
+    def _read_pieces(self, cut: Sequence[Piece], places: Sequence[int]) -> tuple[Columns, Columns, Columns]:
+        """What the pieces hold: objects and confidences by place, classes by piece."""
+        histograms = (self._read(name, cut, places) for name in ("objects", "confidences"))
+        return *histograms, self._read("classes", cut, range(len(cut)))  # type: ignore[return-value]
 
-    def _read_pieces(self, cut: Sequence[Piece]) -> tuple[Columns, Columns, Columns]:
-        return self._read("objects", cut), self._read("confidences", cut), self._read("classes", cut)
-
-    def _read(self, name: str, cut: Sequence[Piece]) -> Columns:
-        """The rows of `objects`, `confidences` or `classes` in the pieces; their `key` is the piece."""
-        numbers = range(len(cut))
-        whole = [number for number in numbers if self._reads_rollups and cut[number].is_whole_hour]
-        rest = sorted(set(numbers) - set(whole))
+    def _read(self, name: str, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
+        """The `objects`, `confidences` or `classes` of pieces; their `key` is the place of the piece."""
+        whole = [self._reads_rollups and piece.is_whole_hour for piece in cut]
         tables = []
-        if whole:
-            tables.append(_renumbered(self._of_rollups(name, [cut[number].start for number in whole]), whole))
-        if rest:
-            some = [cut[number] for number in rest]
-            tables.append(_renumbered(self._of_rows(f"drift_{name}_of_rows", some), rest))
+        for is_whole in sorted(set(whole)):
+            some = [number for number, one in enumerate(whole) if one == is_whole]
+            read = self._of_rollups if is_whole else self._of_rows
+            tables.append(read(name, [cut[number] for number in some], [places[number] for number in some]))
         return _joined(tables)
 
-    def _of_rollups(self, name: str, hours: Sequence[datetime]) -> Columns:
-        """Rollup cells of `hours` (rising); `key` is the place of the hour."""
-        import numpy as np
-
+    def _of_rollups(self, name: str, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
+        """What whole hours (rising) hold, by place."""
         question = "drift_classes" if name == "classes" else "drift_histogram"
         kind = {"objects": "count", "confidences": "confidence"}.get(name, ...)
-        table = self._columns(question, kind=kind, start=hours[0], end=hours[-1] + HOUR, source=...)
+        hours = [piece.start for piece in cut]
+        span = {"start": hours[0], "end": cut[-1].end, "source": ...}
+        table = self._columns(question, kind=kind, hours=hours, places=list(places), **span)
+        if name != "confidences":
+            return table
+        return _joined([{**table, "micro": 0 * table["n"]}, self._micro(hours, places)])
+
+    def _micro(self, hours: Sequence[datetime], places: Sequence[int]) -> Columns:
+        """The sum of the confidences of each hour, as rows of a histogram that count nothing."""
+        import numpy as np
+
         starts = np.array(hours, "datetime64[us]")
-        hour = table.pop("hour").astype("datetime64[us]")
-        key = np.searchsorted(starts, hour)
-        inside = starts[np.minimum(key, len(starts) - 1)] == hour
-        found = {"key": key[inside], **{column: values[inside] for column, values in table.items()}}
-        if name == "confidences":
-            found["micro"] = self._micro(starts, found["key"])
-        return found
+        number = np.minimum(np.searchsorted(starts, self.logged.hour), len(starts) - 1)
+        inside = starts[number] == self.logged.hour
+        nothing = np.zeros(int(inside.sum()), np.int64)
+        key = np.array(places, np.int64)[number[inside]]
+        return {"key": key, "bin": nothing, "n": nothing, "micro": self.logged.micro[inside]}
 
-    def _micro(self, starts: NDArray[np.datetime64], key: Whole) -> Whole:
-        """The sum of confidences of each hour, in the first of its rows."""
-        import numpy as np
-
-        sums = np.zeros(len(starts) + 1, np.int64)
-        places = np.searchsorted(starts, self.logged.hour)
-        inside = starts[np.minimum(places, len(starts) - 1)] == self.logged.hour
-        np.add.at(sums, places[inside], self.logged.micro[inside])
-        hours, rows = np.unique(key, return_index=True)
-        micro = np.zeros(len(key), np.int64)
-        micro[rows] = sums[hours]
-        return micro
-
-    def _of_rows(self, name: str, cut: Sequence[Piece], key: str = "piece") -> Columns:
-        """Counts of the rows of some pieces (rising), by piece or by source."""
+    def _of_rows(self, name: str, cut: Sequence[Piece], places: Sequence[int] = (0,), key: str = "place") -> Columns:
+        """What the rows of pieces (rising) hold, by place or by source."""
         boxes = _ALL_BOXES if self.floor is None else _HIGH_BOXES
-        text = statement(name).format(key=key, rows=statement("drift_rows").format(**boxes))
+        text = statement(f"drift_{name}_of_rows").format(key=key, rows=statement("drift_rows").format(**boxes))
         floor = ... if self.floor is None else self.floor
-        return self.log.con.execute(text, self._values(floor=floor, **_cells(cut))).fetchnumpy()
-
-    def _counts(
-        self, blocks: int, parts: int, objects: Columns, confidences: Columns, classes: Columns, places: Whole
-    ) -> Counts:
-        """Counts by block and part; `places[key]` is the number of a row's block and part."""
-        import numpy as np
-
-        def added(table: Columns, column: str, values: str = "n", width: int = 1) -> Whole:
-            cell = places[table["key"]] * width + (table[column] if width > 1 else 0)
-            sums = np.bincount(cell, table[values], blocks * parts * width)  # exact: below 2⁵³
-            return sums.astype(np.int64).reshape(blocks, parts, width)
-
-        names = sorted(set(classes["label"].tolist()))
-        numbers = {label: number for number, label in enumerate(names)}
-        label = np.array([numbers[name] for name in classes["label"].tolist()], np.int64)
-        by_label = {"key": classes["key"], "label": label, "n": classes["n"]}
-        occurs = np.unique(classes["key"].astype(np.int64) * max(len(names), 1) + label) % max(len(names), 1)
-        return Counts(
-            objects=added(objects, "bin", width=BINS["objects"]),
-            confidence=added(confidences, "bin", width=BINS["confidences"]),
-            micro=added(confidences, "key", "micro")[:, :, 0],
-            labels=tuple(names),
-            classes=added(by_label, "label", width=max(len(names), 1))[:, :, : len(names)],
-            cells=np.bincount(occurs, minlength=len(names)).astype(np.int64),
-        )
-
-
-def together(reference: Counts, current: Counts) -> tuple[BlockCounts, list[BlockCounts]]:
-    """The blocks of two windows over the union of their labels: all of each block, and each part of it."""
-    import numpy as np
-
-    from detmon.stats.probes import BlockCounts
-
-    labels = tuple(sorted({*reference.labels, *current.labels}))
-
-    def aligned(values: Whole, own: tuple[str, ...]) -> Whole:
-        numbers = {label: number for number, label in enumerate(labels)}
-        result = np.zeros((*values.shape[:-1], len(labels)), np.int64)
-        result[..., [numbers[label] for label in own]] = values
-        return result
-
-    def joined(name: str) -> Whole:
-        return np.concatenate([getattr(reference, name), getattr(current, name)])
-
-    classes = np.concatenate([aligned(side.classes, side.labels) for side in (reference, current)])
-    is_current = np.arange(len(classes)) >= len(reference.classes)
-    cells = aligned(current.cells, current.labels)
-
-    def counts(choose: Any) -> BlockCounts:
-        return BlockCounts(
-            current=is_current,
-            objects=choose(joined("objects")),
-            micro=choose(joined("micro")),
-            confidence=choose(joined("confidence")),
-            labels=labels,
-            classes=choose(classes),
-            cells=cells,
-        )
-
-    parts = [counts(lambda values, part=part: values[:, part]) for part in range(classes.shape[1])]
-    return counts(lambda values: values.sum(axis=1)), parts
-
-
-def pieces(ranges: Sequence[tuple[datetime, datetime]], zone: tzinfo) -> list[Piece]:
-    """The ranges, cut at each local clock hour."""
-    found = []
-    for place, (start, end) in enumerate(ranges):
-        while start < end:
-            local = start.replace(tzinfo=UTC).astimezone(zone)
-            past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-            until = min(start + HOUR - past, end)
-            found.append(Piece(start, until, place, local.hour))
-            start = until
-    return found
-
-
-def _whole_hours(
-    start: datetime, end: datetime
-) -> tuple[tuple[datetime, datetime] | None, list[tuple[datetime, datetime]]]:
-    """The whole hours in [start, end), and what is left at its edges."""
-    floor = start.replace(minute=0, second=0, microsecond=0)
-    first = floor if floor == start else floor + HOUR
-    last = end.replace(minute=0, second=0, microsecond=0)
-    if first >= last:
-        return None, [(start, end)]
-    edges = [(left, right) for left, right in ((start, first), (last, end)) if left < right]
-    return (first, last), edges
-
-
-def _cells(cut: Sequence[Piece]) -> dict[str, Any]:
-    """Pieces as drift_rows takes them: each under the cells of equal length that it touches."""
-    start, end = cut[0].start, cut[-1].end
-    length = max((end - start) // (2 * len(cut)), _MICROSECOND)
-    touched = [
-        (cell, number, piece)
-        for number, piece in enumerate(cut)
-        for cell in range((piece.start - start) // length, (piece.end - _MICROSECOND - start) // length + 1)
-    ]
-    return {
-        "start": start,
-        "end": end,
-        "length": length // _MICROSECOND,
-        "cells": [cell for cell, _, _ in touched],
-        "pieces": [number for _, number, _ in touched],
-        "starts": [piece.start for _, _, piece in touched],
-        "ends": [piece.end for _, _, piece in touched],
-    }
-
-
-def _renumbered(table: Columns, numbers: Sequence[int]) -> Columns:
-    import numpy as np
-
-    return {**table, "key": np.array(numbers, np.int64)[table["key"]]}
+        return self._fetched(text, floor=floor, **cells(cut, places))
 
 
 def _placed(table: Columns, places: Mapping[str | None, int]) -> Columns:
@@ -413,6 +272,8 @@ def _placed(table: Columns, places: Mapping[str | None, int]) -> Columns:
 def _joined(tables: Sequence[Columns]) -> Columns:
     import numpy as np
 
+    if len(tables) == 1:
+        return tables[0]
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
@@ -420,21 +281,21 @@ def _hours(tables: Sequence[Columns]) -> Hours:
     import numpy as np
 
     every = _joined(tables)
-    floors = [  # null where a log does not tell
-        floor
-        for table in tables
-        for name in ("floor_min", "floor_max")
-        for floor in np.ma.compressed(table[name]).tolist()
-    ]
+    listed = every["source"].tolist()
+    names = tuple(sorted(set(listed)))
+    numbers = {name: number for number, name in enumerate(names)}
+    floors = [np.ma.compressed(table[name]) for table in tables for name in ("floor_min", "floor_max")]
+    known = np.concatenate(floors)  # null where a log does not tell
     return Hours(
+        names=names,
+        source=np.fromiter((numbers[name] for name in listed), np.int64, len(listed)),
         hour=every["hour"].astype("datetime64[us]"),
-        source=every["source"].tolist(),
         images=every["images"],
         errors=every["errors"],
         micro=every["micro"],
         scored=every["scored"],
         first=every["first"].astype("datetime64[us]"),
         last=every["last"].astype("datetime64[us]"),
-        floors=(min(floors), max(floors)) if floors else (),
+        floors=(float(known.min()), float(known.max())) if len(known) else (),
         denominator_known=not bool(every["unknown"].any()),
     )

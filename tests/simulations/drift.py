@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,10 @@ from detmon.stats.probes import share_values
 
 from . import naive
 from .fleet import NEW, Fleet
+from .log import labels
 from .peers import Peers
 from .rows import Measured, Row, report
 from .video import Video
-from .world import labels
 
 NAIVE = {"KS on boxes": naive.ks, "chi-square on boxes": naive.chi_square}
 
@@ -38,43 +39,32 @@ def main(arguments: argparse.Namespace) -> bool:
 def rows(*, peers: bool = False) -> list[Row]:
     """The claims: each with the most, or the fewest, significant checks that are right."""
 
-    def days(
-        number: int,
-        world: Fleet,
-        replicates: int,
-        text: str,
-        found: Callable[[Verdict], bool] = significant,
-        seldom: Callable[[Verdict], bool] = never,
-        **bounds: float,
-    ) -> Row:
+    def fleet(number: int, world: Fleet, replicates: int, text: str, size: str = "1d", **options: Any) -> Row:
+        bounds = {name: options.pop(name) for name in ("low", "high") if name in options}
         windows = f"{world.split - world.first} v {world.last + 1 - world.split} days"
-        run = measure(number, world, "1d", found, seldom, peers=peers)
-        return Row(f"D{number}", f"{text}, {windows}", replicates, run, **bounds)
+        run = measure(number, world, size, peers=peers, **options)
+        return Row(f"D{number}", f"{text}, {windows}: {size}", replicates, run, **bounds)
 
-    def clips(number: int, world: Video, size: str, replicates: int, text: str, **bounds: float) -> Row:
+    def video(number: int, world: Video, replicates: int, text: str, size: str, **bounds: float) -> Row:
         return Row(f"D{number}", f"{text}: {size}", replicates, measure(number, world, size, peers=peers), **bounds)
 
+    few_days = {"first": 21, "split": 24, "last": 24}
     return [
-        days(1, Fleet(), 200, "days differ, nothing changed", high=16),
-        days(2, Fleet(level=1), 100, "clusters, nothing changed", high=11),
-        days(3, Fleet(level=3), 100, "days remember, nothing changed", high=20),
-        days(4, Fleet(last=28), 100, "days differ, nothing changed", high=11),
-        days(5, Fleet(shift="conf"), 60, "confidence - 0.03", low=48),
-        days(6, Fleet(shift="new"), 40, "a new class of 0.1 %", found=finds_new_class, low=38),
-        days(7, Fleet(shift="fog"), 60, "fog at night", low=33),
-        days(8, Fleet(shift="class", last=55), 40, "one class + 20 %", low=34),
-        days(
-            9,
-            Fleet(first=21, rare=60),
-            15,
-            "60 rare classes, nothing changed",
-            seldom=new_by_test,
-            high=4,
-        ),
-        clips(10, Video(1, 2, 120, 60), "5s", 100, "one video, 120 s v 60 s, nothing changed", high=13),
-        clips(11, Video(10, 1, 30, 30, fresh=True), "source", 100, "10 clips v 10 others, nothing changed", high=12),
-        clips(12, Video(8, 1, 600, 300, dimmed=0.15), "1m", 40, "8 cameras, 600 s v 300 s, confidence - 0.15", low=34),
+        fleet(1, Fleet(), 200, "days differ, nothing changed", high=16),
+        fleet(2, Fleet(level=1), 100, "clusters, nothing changed", high=11),
+        fleet(3, Fleet(level=3), 100, "days remember, nothing changed", high=20),
+        fleet(4, Fleet(last=28), 100, "days differ, nothing changed", high=11),
+        fleet(5, Fleet(shift="conf"), 60, "confidence - 0.03", low=48),
+        fleet(6, Fleet(shift="new"), 40, "a new class of 0.1 %", found=finds_new_class, low=38),
+        fleet(7, Fleet(shift="fog"), 60, "fog at night", low=33),
+        fleet(8, Fleet(shift="class", last=55), 40, "a class + 20 %", low=34),
+        fleet(9, Fleet(first=21, rare=60), 15, "60 rare classes, nothing changed", seldom=new_by_test, high=4),
+        video(10, Video(1, 2, 120, 60), 100, "a video, 120 s v 60 s, nothing changed", "5s", high=13),
+        video(11, Video(10, 1, 30, 30, fresh=True), 100, "10 clips v 10 others, nothing changed", "source", high=12),
+        video(12, Video(8, 1, 600, 300, dimmed=0.15), 40, "8 cameras, 600 s v 300 s, confidence - 0.15", "1m", low=34),
         Row("D13", "half as many images a block, few of them empty", 200, few_events, high=22),
+        fleet(14, Fleet(**few_days), 60, "days differ, nothing changed", "1h", high=8),
+        fleet(15, Fleet(shift="conf", **few_days), 60, "confidence - 0.03", "1h", low=6),
     ]
 
 
@@ -117,7 +107,7 @@ def measure(
             asked = stack.enter_context(Peers()) if peers else None
             for replicate in range(replicates):
                 log = world.simulate(np.random.default_rng([seed, replicate]))
-                choice, verdict = log.verdict()
+                choice, verdict = world.check(log)
                 hits += found(verdict)
                 strange += seldom(verdict)
                 same = same and choice.size == size
@@ -125,7 +115,7 @@ def measure(
                 for name, test in NAIVE.items():
                     alarms[name] += test(log.boxes, current)
                 if asked:
-                    asked.add(log.boxes, log.moment, current)
+                    asked.add(log.boxes, log.times, current)
             others = {name: percent(count, replicates) for name, count in alarms.items()}
             return Measured(hits, replicates, {**others, **(asked.answers() if asked else {})}, same and strange <= 1)
 

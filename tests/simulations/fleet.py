@@ -11,15 +11,13 @@ from datetime import datetime, timedelta
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from detmon.stats.blocks import Choice, choose
-from detmon.stats.drift import DAY_PARTS, Verdict, judge
-from detmon.stats.probes import BlockCounts
+from detmon.stats.drift import Verdict
 
-from .window import Frames
-from .world import BASE, LOGIT, Boxes, Floats, Ints, ar, counted
+from .log import Log
+from .world import BASE, LOGIT, Boxes, Floats, Ints, ar
 
 START = datetime(2024, 1, 1)
 """A Monday: days 5 and 6 of a week are its weekend."""
@@ -48,7 +46,11 @@ class Fleet:
     def classes(self) -> int:
         return len(BASE) + self.rare + (self.shift == "new")
 
-    def simulate(self, rng: np.random.Generator) -> Simulated:
+    def check(self, log: Log) -> tuple[Choice, Verdict]:
+        """The blocks that are chosen, the same for all histories, and what a drift check says."""
+        return log.check(_blocks(self))
+
+    def simulate(self, rng: np.random.Generator) -> Log:
         """One history of the fleet."""
         day = np.repeat(np.arange(self.first, self.last + 1), PER_DAY)
         hour = np.tile(np.arange(PER_DAY) // 12, self.last + 1 - self.first)
@@ -113,69 +115,25 @@ class Fleet:
         current = np.tile(day >= self.split, self.cameras)
         if self.shift == "conf":
             confidence = np.clip(confidence - 0.03 * current[boxes[0]], 0, 1)
-        return Simulated(
-            self, np.tile(place, self.cameras), np.tile(hour, self.cameras), current, Boxes(*boxes, confidence)
-        )
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """A history: the day (from 0), hour and window of each frame, and its boxes."""
-
-    fleet: Fleet
-    day: Ints
-    hour: Ints
-    current: NDArray[np.bool_]
-    boxes: Boxes
-
-    @property
-    def moment(self) -> Floats:
-        """When each frame was taken."""
-        return np.tile(np.arange(len(self.day) / self.fleet.cameras), self.fleet.cameras)
-
-    def verdict(self) -> tuple[Choice, Verdict]:
-        """The blocks that are chosen, and what a drift check says."""
-        choice = blocks(self.fleet)
-        return choice, judge(choice, *self.tables())
-
-    def tables(self) -> tuple[BlockCounts, dict[str, BlockCounts]]:
-        """The counts by day, and by day and part of the day."""
-        days = self.fleet.last + 1 - self.fleet.first
-        current = np.arange(days) >= self.fleet.split - self.fleet.first
-        cell = self.day * 24 + self.hour
-        quarters = counted(self.day * 4 + self.hour // 6, np.repeat(current, 4), self.boxes, self.fleet.classes, cell)
-        return _grouped(quarters, slice(0, 4)), {
-            name: _grouped(quarters, slice(i, i + 1)) for i, name in enumerate(DAY_PARTS)
-        }
-
-
-def _grouped(quarters: BlockCounts, parts: slice) -> BlockCounts:
-    """The days of a table by day and part, summed over some parts."""
-
-    def days(values: Ints) -> Ints:
-        return values.reshape(-1, 4, *values.shape[1:])[:, parts].sum(axis=1)
-
-    return BlockCounts(
-        quarters.current[::4],
-        days(quarters.objects),
-        days(quarters.micro),
-        days(quarters.confidence),
-        quarters.labels,
-        days(quarters.classes),
-        quarters.cells,
-    )
+        times, names = _frames(self)
+        return Log(times, names, current, Boxes(*boxes, confidence), self.classes)
 
 
 @cache
-def blocks(fleet: Fleet) -> Choice:
-    """The blocks that are chosen for a fleet: days."""
-    windows = []
-    for first, last in ((fleet.first, fleet.split - 1), (fleet.split, fleet.last)):
-        start, end = START + timedelta(days=first), START + timedelta(days=last + 1)
-        times = np.arange(start, end, timedelta(minutes=5)).astype("datetime64[us]")
-        names = np.repeat([f"camera{j}" for j in range(fleet.cameras)], len(times))
-        windows.append(Frames(start, end, np.tile(times, fleet.cameras), names))
-    return choose(*windows)
+def _frames(fleet: Fleet) -> tuple[np.ndarray, np.ndarray]:
+    """The time and source of each frame, camera by camera."""
+    start, end = START + timedelta(days=fleet.first), START + timedelta(days=fleet.last + 1)
+    times = np.arange(start, end, timedelta(minutes=5)).astype("datetime64[us]")
+    return np.tile(times, fleet.cameras), np.repeat([f"camera{j}" for j in range(fleet.cameras)], len(times))
+
+
+@cache
+def _blocks(fleet: Fleet) -> Choice:
+    """The blocks that are chosen: they follow from the frames alone."""
+    times, names = _frames(fleet)
+    current = times >= np.datetime64(START + timedelta(days=fleet.split))
+    nothing = np.zeros(0, np.int64)
+    return choose(*Log(times, names, current, Boxes(nothing, nothing, np.zeros(0)), 0).windows())
 
 
 def _classes(rare: int) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .world import Boxes, Floats
+from .world import Boxes
 
 HERE = Path(__file__).parent
 PYTHONS = {"Evidently": "DETMON_EVIDENTLY", "NannyML": "DETMON_NANNYML"}
@@ -37,11 +37,11 @@ class Peers:
     def __exit__(self, *exception: object) -> None:
         self._folder.cleanup()
 
-    def add(self, boxes: Boxes, moment: Floats, current: NDArray[np.bool_]) -> None:
-        """The boxes of a log, of which each frame has a `moment`; only of the first logs."""
+    def add(self, boxes: Boxes, times: NDArray[np.datetime64], current: NDArray[np.bool_]) -> None:
+        """The boxes of a log, whose frames were taken at `times`; only of the first logs."""
         if len(self._files) == REPLICATES:
             return
-        order = np.lexsort((moment[boxes.frame], current))
+        order = np.lexsort((times[boxes.frame], current))
         path = Path(self._folder.name) / f"{len(self._files)}.npz"
         np.savez(path, confidence=boxes.confidence[order], label=boxes.label[order], current=current[order])
         self._files.append(path)

@@ -52,7 +52,7 @@ def verdicts(cameras: int, days: int, shift: str, replicates: int) -> Iterator[V
     """The checks of some histories."""
     fleet = Fleet(shift=shift, last=REFERENCE_DAYS + days - 1, cameras=cameras)
     for replicate in range(replicates):
-        yield fleet.simulate(np.random.default_rng([cameras, days, replicate])).verdict()[1]
+        yield fleet.check(fleet.simulate(np.random.default_rng([cameras, days, replicate])))[1]
 
 
 def found(cameras: int, days: int, shift: str, replicates: int) -> float:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from scipy.special import expit
 
-from detmon.stats.blocks import Choice, choose
-from detmon.stats.drift import Verdict, judge
+from detmon.stats.blocks import Choice
+from detmon.stats.drift import Verdict
 
-from .window import Frames
-from .world import BASE, LOGIT, Boxes, Floats, Ints, ar, counted
+from .log import Log
+from .world import BASE, LOGIT, Boxes, Floats, Ints, ar
 
 START = datetime(2024, 1, 1, 8)
 WARM_UP = 60
@@ -34,7 +34,11 @@ class Video:
     dimmed: float = 0.0
     """What the confidences of the current window lose."""
 
-    def simulate(self, rng: np.random.Generator) -> Simulated:
+    def check(self, log: Log) -> tuple[Choice, Verdict]:
+        """The blocks that are chosen, and what a drift check says."""
+        return log.check()
+
+    def simulate(self, rng: np.random.Generator) -> Log:
         """One log of both windows."""
         seconds = [self.reference, self.current] if self.fresh else [self.reference + self.current]
         parts = [self._source(rng, length, j) for length in seconds for j in range(self.sources)]
@@ -52,7 +56,8 @@ class Video:
         if self.dimmed:
             confidence = np.clip(boxes.confidence - self.dimmed * current[boxes.frame], 0, 1)
             boxes = replace(boxes, confidence=confidence)
-        return Simulated(second, source, current, boxes)
+        times = np.datetime64(START, "us") + (second * 1e6).astype("timedelta64[us]")
+        return Log(times, np.array([f"source{j:02d}" for j in range(len(parts))])[source], current, boxes, len(BASE))
 
     def _source(self, rng: np.random.Generator, seconds: int, place: int) -> Boxes:
         """What one source sees."""
@@ -75,32 +80,3 @@ class Video:
         track = np.repeat(np.arange(len(start)), count)
         since = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return first[track] + since, track
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """A log: the second in which each frame was taken, its source and window, and its boxes."""
-
-    moment: Floats
-    source: Ints
-    current: np.ndarray
-    boxes: Boxes
-
-    def verdict(self) -> tuple[Choice, Verdict]:
-        """The blocks that are chosen, and what a drift check says."""
-        times = np.datetime64(START, "us") + (self.moment * 1e6).astype("timedelta64[us]")
-        names = np.array([f"source{j:02d}" for j in range(self.source.max() + 1)])[self.source]
-        choice = choose(*(self._window(times[mask], names[mask]) for mask in (~self.current, self.current)))
-        block = np.full(len(times), -1)
-        for place, found in enumerate(choice.reference + choice.current):
-            inside = (times >= np.datetime64(found.start, "us")) & (times < np.datetime64(found.end, "us"))
-            inside &= self.current == (place >= len(choice.reference))
-            block[inside & (names == found.source) if found.source else inside] = place
-        current = np.arange(block.max() + 1) >= len(choice.reference)
-        cell = np.arange(len(block)) if choice.size == "source" else np.maximum(block, 0)
-        return choice, judge(choice, counted(block, current, self.boxes, len(BASE), cell))
-
-    @staticmethod
-    def _window(times: np.ndarray, names: np.ndarray) -> Frames:
-        end = times.max().item() + timedelta(microseconds=1)
-        return Frames(times.min().item(), end, times, names)

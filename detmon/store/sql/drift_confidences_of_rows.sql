@@ -1,4 +1,4 @@
--- Detections by confidence, and the sum of their millionths, a piece or source.
+-- Detections by confidence, and the sum of their millionths, a place or source.
 SELECT key, least(999, micro // 1000) AS bin, count(*) AS n, CAST(sum(micro) AS BIGINT) AS micro
 FROM (
   SELECT {key} AS key,

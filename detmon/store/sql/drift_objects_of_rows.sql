@@ -1,2 +1,2 @@
--- Images by number of detections, a piece or source.
+-- Images by number of detections, a place or source.
 SELECT {key} AS key, CAST(least(65, n) AS BIGINT) AS bin, count(*) AS n FROM ({rows}) GROUP BY ALL

@@ -1,2 +1,2 @@
--- In how many pieces each source has an ok row.
-SELECT source, count(DISTINCT piece) FROM ({rows}) GROUP BY ALL
+-- In how many places each source has an ok row.
+SELECT source, count(DISTINCT place) FROM ({rows}) GROUP BY ALL
