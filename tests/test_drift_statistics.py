@@ -347,6 +347,9 @@ def test_too_few_degrees_of_freedom_are_no_verdict() -> None:
     found = verdict(counts(5, 1))
     assert found.significant_drift is None
     assert found.reason.code == "too_few_blocks"
+    new = verdict(new_class(counts(5, 1), 2, 20), settings=Settings(min_reference_blocks=5))
+    assert new.new_classes == ("truck",)
+    assert new.affected_classes == ()
 
 
 def test_an_empty_window_is_no_error() -> None:

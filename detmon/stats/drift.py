@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from detmon.stats.blocks import Choice, Note, Settings
 from detmon.stats.clusters import MIN_DF
@@ -109,9 +109,9 @@ class Verdict:
     """A class absent from the reference has, with 95 % confidence, a share below this one."""
     p_value: float | None
     """The smallest adjusted p of the check, for comparing sources; None without a verdict."""
-    hits: tuple[str, ...] = ()
+    hits: tuple[str, ...]
     """The probes that moved, by p: `avg_confidence`, `class:car`, `18-24 class_mix`, …"""
-    warnings: tuple[Note, ...] = field(default=())
+    warnings: tuple[Note, ...]
 
 
 def judge(
@@ -131,13 +131,13 @@ def judge(
     settings = settings or Settings()
     table = Table.of(choice, counts, settings, denominator_known=denominator_known)
     if choice.reason:
-        return _verdict(table, _Undecided(choice.reason))
+        return _verdict(table, choice.reason)
     if table.design.df < MIN_DF:
-        return _verdict(table, _Undecided(Note("too_few_blocks", "Too few blocks to judge.")))
+        return _verdict(table, Note("too_few_blocks", "Too few blocks to judge."))
     families = _families(table, parts or {} if choice.parts else {})
     if not families.whole:
         message = f"Too few detections to judge: {MIN_DETECTIONS} in each period needed."
-        return _verdict(table, _Undecided(Note("too_few_predictions", message)))
+        return _verdict(table, Note("too_few_predictions", message))
     return _verdict(table, _decide(table, families))
 
 
@@ -179,7 +179,8 @@ class _Families:
     def adjusted(self) -> tuple[float, float]:
         """The smallest p of each family, adjusted for there being two (Holm); 1 for a family that is not there."""
         smallest = [min(tested.adjusted for tested in family) for family in (self.whole, self.parts) if family]
-        return (*holm(smallest), 1.0)[:2]  # type: ignore[return-value]
+        whole, *parts = holm(smallest)
+        return whole, parts[0] if parts else 1.0
 
 
 def _families(table: Table, parts: Mapping[str, BlockCounts]) -> _Families:
@@ -195,13 +196,6 @@ def _tested(probes: Sequence[tuple[str | None, Table, Probe]]) -> tuple[_Tested,
         _Tested(probe, q, table.distances[probe.distance], part)
         for (part, table, probe), q in zip(probes, adjusted, strict=True)
     )
-
-
-@dataclass(frozen=True)
-class _Undecided:
-    """What is known without a verdict."""
-
-    reason: Note
 
 
 @dataclass(frozen=True)
@@ -226,7 +220,7 @@ def _decide(table: Table, families: _Families) -> _Decision:
         if p <= level and tested.adjusted <= level and (tested.distance or 0) >= table.settings.min_effect
     ]
     hits.sort(key=lambda tested: (tested.probe.p, tested.name))
-    return _Decision(families, tuple(hits), _appearances(table))
+    return _Decision(families, tuple(hits), _appearances(table, tested=table.choice.labels_tested))
 
 
 # New and gone classes ------------------------------------------------------------------------------------------------
@@ -241,7 +235,7 @@ class _Appearances:
     beyond_chance: NDArray[np.bool_]
 
 
-def _appearances(table: Table) -> _Appearances:
+def _appearances(table: Table, *, tested: bool) -> _Appearances:
     """New: several detections, in more than one cell. Gone: several expected, seen in more than one reference block.
 
     By chance, all blocks with the label would lie in one window: hypergeometric.
@@ -256,7 +250,7 @@ def _appearances(table: Table) -> _Appearances:
     new = (reference == 0) & (current >= MIN_APPEARANCE) & (counts.cells >= MIN_CELLS)
     gone = (current == 0) & (expected >= MIN_APPEARANCE) & (blocks[1] >= MIN_CELLS)
     found = np.zeros(len(counts.labels), bool)
-    if not table.choice.reason and table.choice.labels_tested:
+    if tested:
         frequent = np.flatnonzero(reference + current >= MIN_APPEARANCE)
         for listed, shown, width in ((new, blocks[0], design.m), (gone, blocks[1], design.n)):
             p = [_all_among(int(shown[k]), width, design.n + design.m) if listed[k] else 1.0 for k in frequent]
@@ -274,7 +268,8 @@ def _all_among(blocks: int, width: int, rows: int) -> float:
 # The verdict ---------------------------------------------------------------------------------------------------------
 
 
-def _verdict(table: Table, outcome: _Decision | _Undecided) -> Verdict:
+def _verdict(table: Table, outcome: _Decision | Note) -> Verdict:
+    """The decision, or why there is none, with all that is known without it."""
     decision = outcome if isinstance(outcome, _Decision) else None
     classes = _classes(table, decision)
     distances = table.distances
@@ -284,7 +279,7 @@ def _verdict(table: Table, outcome: _Decision | _Undecided) -> Verdict:
         confidence_drift=distances["confidence_drift"],
         count_drift=distances["count_drift"],
         significant_drift=decision.significant if decision else None,
-        reason=_reason(decision, classes, detectable) if decision else cast(_Undecided, outcome).reason,
+        reason=outcome if isinstance(outcome, Note) else _reason(outcome, classes, detectable),
         affected_classes=_affected(table, classes),
         classes=classes,
         new_classes=tuple(change.label for change in classes if change.tag == "new"),
@@ -309,7 +304,7 @@ def _classes(table: Table, decision: _Decision | None) -> tuple[ClassChange, ...
     counts = table.counts
     tests = {tested.probe.name: tested for tested in decision.families.whole} if decision else {}
     hits = {hit.name for hit in decision.hits} if decision else set()
-    appearances = decision.appearances if decision else _appearances(table)
+    appearances = decision.appearances if decision else _appearances(table, tested=False)
     windows = [window.tolist() for window in counts.window(counts.classes)]
     shares = [[count / sum(window) if sum(window) else None for count in window] for window in windows]
     found = []
@@ -367,9 +362,11 @@ def _change(pooled: tuple[float, float] | None) -> tuple[float | None, float | N
 
 def _excluded_share(table: Table, families: _Families) -> float | None:
     """What a class must be rarer than to be absent from the reference: 1 - .05^(1/N), N in independent detections."""
-    effects = [tested.probe.mean_deff for tested in families.whole if tested.probe.mean_deff]
     detections = int(table.counts.window(table.counts.detections)[0])
-    return zero_events_upper(detections / max(effects[0], 1.0)) if effects and effects[0] else None
+    for tested in families.whole:
+        if tested.probe.mean_deff:
+            return zero_events_upper(detections / max(tested.probe.mean_deff, 1.0))
+    return None
 
 
 def _usual_blocks(table: Table) -> int:
@@ -459,9 +456,8 @@ def _reason(decision: _Decision, classes: Sequence[ClassChange], detectable: _De
     if not decision.significant:
         return Note("no_drift", f"Nothing beyond the usual range; {_could_see(detectable)}.")
     moved = [_in_words(hit) for hit in decision.hits]
-    moved += [
-        f"{change.tag} class {change.label}" for change in classes if change.tag in ("new", "gone") and change.affected
-    ]
+    one_sided = (change for change in classes if change.affected and change.tag in ("new", "gone"))
+    moved += [f"{change.tag} class {change.label}" for change in one_sided]
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
     return Note("drift", f"Beyond the usual range: {', '.join(moved[:NAMED])}{more}.")
 

@@ -87,13 +87,17 @@ class BlockCounts:
 
 @dataclass(frozen=True)
 class Values:
-    """One value a block: `y` [G] on a `scale`, about a distance; `pooled` are the two windows' own values."""
+    """One value a block: `y` [G] on a `scale`, about a distance; `pooled` are the two windows' own values.
+
+    `detections`: those of a class, in both windows.
+    """
 
     name: str
     distance: Distance
     scale: Scale
     y: Floats
     pooled: tuple[float, float]
+    detections: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,24 +209,21 @@ class Table:
 
         values = list(self._values(whole=whole))
         classes = list(self._class_values()) if self._filled(self.counts.detections) else []
-        everything = [*values, *classes]
         found: list[Probe] = []
-        rho = float(limited(np.zeros(1), self.choice.dependence)[0])
-        if everything:
-            fits = self.design.fit(np.stack([value.y for value in everything], axis=1))
+        mix_rho = 0.0
+        if values or classes:
+            fits = self.design.fit(np.stack([value.y for value in (*values, *classes)], axis=1))
             rhos = fits.autocorrelations(self.choice.dependence.kappa)
             if classes:
-                rhos[len(values) :] = np.average(rhos[len(values) :], weights=[self._events(v.name) for v in classes])
-            rhos = limited(rhos, self.choice.dependence)
-            tested = everything if whole else values
-            for value, test in zip(tested, fits.tests(rhos), strict=False):
+                mix_rho = float(np.average(rhos[len(values) :], weights=[value.detections for value in classes]))
+                rhos[len(values) :] = mix_rho
+            tested = (*values, *classes) if whole else values
+            for value, test in zip(tested, fits.tests(limited(rhos, self.choice.dependence)), strict=False):
                 found.append(Probe(value.name, value.distance, test.p, test, value.scale, value.pooled))
-            if classes:
-                rho = float(rhos[-1])
-        mix = self.class_mix(rho)
+        mix = self._class_mix(float(limited(np.array(mix_rho), self.choice.dependence)))
         return (*found, Probe("class_mix", "class_drift", mix.p, mean_deff=mix.mean_deff)) if mix else tuple(found)
 
-    def class_mix(self, rho: float) -> RaoScott | None:
+    def _class_mix(self, rho: float) -> RaoScott | None:
         """The test of all class shares at once: classes of their own if frequent, the rest together."""
         import numpy as np
 
@@ -267,23 +268,18 @@ class Table:
         counts = self.counts
         places = np.flatnonzero(self._frequent)
         reference, current = (window / window.sum() for window in counts.window(counts.classes))
-        for place, scale, y in share_values(
-            counts.classes[:, places], counts.detections, counts.current, self.settings.min_events
-        ):
+        events = counts.classes[:, places]
+        for place, scale, y in share_values(events, counts.detections, counts.current, self.settings.min_events):
             k = int(places[place])
-            yield Values(
-                class_probe(counts.labels[k]), "class_drift", scale, y, (float(reference[k]), float(current[k]))
-            )
+            pooled = float(reference[k]), float(current[k])
+            name = class_probe(counts.labels[k])
+            yield Values(name, "class_drift", scale, y, pooled, int(events[:, place].sum()))
 
     @cached_property
     def _frequent(self) -> NDArray[np.bool_]:
         import numpy as np
 
         return np.asarray(self.counts.classes.sum(axis=0) >= self.settings.min_class)
-
-    def _events(self, probe: str) -> int:
-        """The detections of a class probe's label."""
-        return int(self.counts.classes[:, self.counts.labels.index(probe.removeprefix(CLASS))].sum())
 
     def _filled(self, values: Ints) -> bool:
         return all(window >= MIN_DETECTIONS for window in self.counts.window(values))
