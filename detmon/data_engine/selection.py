@@ -98,37 +98,48 @@ def _midnight(moment: datetime) -> datetime:
 
 def _counts(con: Connection, span: Mapping[str, Any]) -> dict[int, int]:
     """How many predictions are scanned in each batch."""
-    rows = statement("engine_rows").format(columns="p.status")
-    return dict(con.execute(statement("engine_scanned").format(rows=rows), span).fetchall())
+    counted = statement("engine_scanned").format(rows=statement("engine_rows"))
+    return dict(con.execute(counted, span).fetchall())
 
 
 def _select(con: Connection, engine: Engine, span: Mapping[str, Any], *, again: bool) -> None:
     """Make the temporary table `selected`."""
     con.execute(statement("engine_no_selection"))
     found = conditions.conditions(engine.config, engine.taken)
-    said = engine.config["disagreement"]
-    if said["enabled"]:
+    if not found:  # what it looks for is not known yet
+        return
+    compares = any(one.sql == disagreement.SQL for one in found)
+    if compares:
         about = {key: span[key] for key in ("model", "first_batch", "last_batch")}
         about |= {"engine": engine.id, "salt": engine.salt, "again": again}
-        disagreement.find(con, said, about, max(one.rate for one in found))
+        disagreement.find(con, engine.config["disagreement"], about, max(one.rate for one in found))
     _draw(con, engine, found, "engine_rows", span)
-    _keep(con, found, "engine_within")
-    if said["enabled"]:
+    _keep(con, engine, found, "engine_within")
+    if compares:
         _draw(con, engine, found, "engine_late_rows", {})
-        _keep(con, found, "engine_all")
+        _keep(con, engine, found, "engine_all")
+    if con.execute(statement("engine_repeated")).fetchall() == [(True,)]:
+        con.execute(statement("engine_drop_repeated"))
 
 
 def _draw(con: Connection, engine: Engine, found: Sequence[Condition], rows: str, values: Mapping[str, Any]) -> None:
     """Make the temporary table `drawn` from the statement `rows`."""
     draw = statement("engine_draw").format(
-        bucket=statement("bucket"),
-        rate=conditions.rate(found),
-        rows=statement(rows).format(columns=conditions.columns(found)),
+        columns=conditions.columns(found),
+        rows=statement(rows),
+        chance=conditions.chance(found),
+        below=conditions.below(found),
     )
-    con.execute(draw, {**values, **conditions.values(found), **conditions.rates(found), "salt": engine.salt})
+    con.execute(draw, {**values, **conditions.values(found), **conditions.limits(found), "salt": engine.salt})
 
 
-def _keep(con: Connection, found: Sequence[Condition], members: str) -> None:
+def _keep(con: Connection, engine: Engine, found: Sequence[Condition], members: str) -> None:
     """Add the `members` of what was drawn to `selected`."""
-    kept = statement("engine_selected").format(reasons=conditions.reasons(found), members=statement(members))
-    con.execute(kept, {"random_rate": conditions.random_rate(found)})
+    kept = statement("engine_selected").format(
+        rate=conditions.rate(found),
+        reasons=conditions.reasons(found),
+        conditions=conditions.held(found),
+        members=statement(members),
+    )
+    told = {**conditions.values(found), **conditions.rates(found), "salt": engine.salt}
+    con.execute(kept, {**told, "below_random": conditions.digits(conditions.random_rate(found))})

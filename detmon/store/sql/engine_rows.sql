@@ -1,5 +1,4 @@
--- The model's predictions of the batches and times of a run; the braces take columns.
-SELECT p.prediction_id, p.ts, p.source, p.batch_id, {columns}
-FROM predictions p
-WHERE p.model_id = $model AND p.batch_id BETWEEN $first_batch AND $last_batch AND p.ts >= $earliest AND p.ts < $latest
-  AND p.status IS DISTINCT FROM 'error'
+-- The model's predictions in the batches and times of a run.
+SELECT * FROM predictions
+WHERE model_id = $model AND batch_id BETWEEN $first_batch AND $last_batch AND ts >= $earliest AND ts < $latest
+  AND status IS DISTINCT FROM 'error'
