@@ -428,3 +428,58 @@ def test_items_added_by_hand_have_no_probability(detmon: Shell) -> None:
     for name, one in items(detmon).items():
         assert one["inclusion_probability"] == (0.2 if name in chosen else None)
         assert ("by_hand" in one["reasons"]) == (name in found)
+
+
+def judge(detmon: Shell, prediction: str, *options: object, type_: str = "correct") -> None:
+    detmon("feedback", "add", prediction, "--type", type_, *options)
+
+
+def statuses(detmon: Shell) -> dict[str, str]:
+    return {name: item["status"] for name, item in items(detmon).items()}
+
+
+@pytest.mark.parametrize("review_first", [True, False])
+def test_a_complete_review_makes_an_item_reviewed(detmon: Shell, review_first: bool) -> None:
+    two = [("car", 0.9), ("bus", 0.5, 500, 500, 50, 50)]
+    ingest(detmon, [image(n, two) for n in range(4)] + [image(4, [("car", 0.3)]), image(5), image(6, two)])
+    configure(detmon, random_sample={"rate": 1.0})
+    if not review_first:
+        run(detmon)
+    judge(detmon, "m-0", "--detection", 0)
+    judge(detmon, "m-0", "--detection", 1)
+    judge(detmon, "m-1", "--detection", 0)
+    judge(detmon, "m-2", "--scope", "exhaustive", "--detection", 0)
+    judge(detmon, "m-5")
+    if review_first:
+        run(detmon)
+    reviewed = {name for name, status in statuses(detmon).items() if status == "reviewed"}
+    assert reviewed == {"m-0", "m-2", "m-5"}  # of m-1 a box has no verdict
+    assert detmon("status", "--json").json["items"] == {"needs_review": 4, "reviewed": 3, "ignored": 0}
+    assert set(items(detmon, "review", "--status", "reviewed")) == reviewed
+    judge(detmon, "m-1", "--detection", 1, type_="false_positive")
+    assert statuses(detmon)["m-1"] == "reviewed"
+
+
+def test_boxes_that_nobody_was_shown_need_no_verdict(detmon: Shell) -> None:
+    """A log keeps boxes from 0.05 on, people see those from 0.5 on."""
+    boxes = [("car", 0.9), ("car", 0.5, 500, 500, 50, 50), ("car", 0.1, 800, 0, 50, 50)]
+    ingest(detmon, [image(n, boxes) for n in range(2)])
+    configure(detmon, random_sample={"rate": 1.0})
+    run(detmon)
+    for box in (0, 1):
+        judge(detmon, "m-0", "--detection", box)
+    assert statuses(detmon) == {"m-0": "reviewed", "m-1": "needs_review"}
+
+
+def test_a_status_set_by_hand_stays_until_a_newer_review(detmon: Shell) -> None:
+    ingest(detmon, [image(0, [("car", 0.9)]), image(1, [("car", 0.9)])])
+    configure(detmon, random_sample={"rate": 1.0})
+    run(detmon)
+    ids = {name: item["item_id"] for name, item in items(detmon).items()}
+    judge(detmon, "m-0", "--detection", 0)
+    detmon("item", "set", ids["m-0"], "--status", "needs_review")
+    detmon("item", "set", ids["m-1"], "--status", "ignored")
+    assert statuses(detmon) == {"m-0": "needs_review", "m-1": "ignored"}
+    judge(detmon, "m-0", "--detection", 0, type_="false_positive")
+    judge(detmon, "m-1", "--detection", 0)
+    assert statuses(detmon) == {"m-0": "reviewed", "m-1": "ignored"}

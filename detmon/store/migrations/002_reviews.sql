@@ -68,5 +68,25 @@ CREATE TABLE items(
   item_id VARCHAR NOT NULL /* each once: whoever adds items leaves out those that are there */, dataset_id VARCHAR NOT NULL,
   prediction_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL,
   ts TIMESTAMP NOT NULL, reasons VARCHAR[], inclusion_probability DOUBLE /* NULL: picked by hand */,
-  estimable BOOLEAN NOT NULL, status VARCHAR NOT NULL /* needs_review | reviewed | ignored */,
-  created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL);
+  estimable BOOLEAN NOT NULL, status VARCHAR NOT NULL /* needs_review | reviewed | ignored, as set by hand: see item_states */,
+  set_at TIMESTAMP /* by hand */, created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL);
+
+-- Items with the status that counts: one that needs review is reviewed as soon as a complete review is there, whichever of
+-- the two came first. Complete: the whole image was looked at, or each of its boxes down to the lowest confidence that
+-- anybody judged of this model has a verdict. Set by hand, a status stays until a newer review.
+CREATE VIEW item_states AS
+  WITH floors AS (
+    SELECT model_id, min(confidence) AS floor FROM feedback WHERE NOT waiting GROUP BY model_id),
+  looked_at AS (
+    SELECT i.item_id, r.exhaustive, r.judged,
+      array_length(list_filter(p.detections,
+        lambda d: d.confidence IS NULL OR d.confidence >= coalesce(f.floor, 0))) AS served
+    FROM items i
+      JOIN image_reviews r ON r.model_id = i.model_id AND r.predicted_at = i.ts AND r.prediction_id = i.prediction_id
+      JOIN floors f ON f.model_id = i.model_id
+      JOIN predictions p ON p.ts = i.ts AND p.prediction_id = i.prediction_id
+    WHERE i.status = 'needs_review' AND (i.set_at IS NULL OR r.reviewed_at > i.set_at)),
+  complete AS (
+    SELECT DISTINCT item_id FROM looked_at WHERE exhaustive OR judged >= served)
+  SELECT i.* EXCLUDE (status), CASE WHEN c.item_id IS NULL THEN i.status ELSE 'reviewed' END AS status
+  FROM items i LEFT JOIN complete c USING (item_id);

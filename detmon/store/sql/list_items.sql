@@ -1,6 +1,6 @@
 -- Items with what their predictions say. An item's id is a hash, so its order is random.
 WITH listed AS (
-  SELECT item_id, prediction_id, ts, reasons, inclusion_probability, status FROM items
+  SELECT item_id, prediction_id, ts, reasons, inclusion_probability, status FROM item_states
   WHERE dataset_id = $dataset AND ($status IS NULL OR status = $status) ORDER BY item_id LIMIT $limit)
 SELECT i.item_id, i.prediction_id, p.image_id, p.image_uri, p.model_id, i.ts, p.source, i.reasons,
   i.inclusion_probability, i.status, p.detections

@@ -1,1 +1,1 @@
-SELECT status, count(*) FROM items GROUP BY status
+SELECT status, count(*) FROM item_states GROUP BY status
