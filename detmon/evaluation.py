@@ -106,7 +106,8 @@ def join(con: Connection, model_id: str, period: Period, truth: Truth, rules: Ru
     labels, of_boxes = _labels(boxes["label"], truth)
     detections = Boxes(boxes["place"].to_numpy().astype(np.int64), of_boxes, _sides(boxes))
     objects, number = _objects(truth, place, _sizes(images, truth, rules.image_size))
-    warnings += _label_warnings(labels, truth, detections)
+    logged = con.execute(statement("logged_labels"), {"model": model_id}).fetchall()
+    warnings += _label_warnings({label for (label,) in logged}, truth)
     return Joined(
         images["prediction_id"].to_pylist(),
         labels,
@@ -246,11 +247,10 @@ def _objects(truth: Truth, place: Places, sizes: Numbers | None) -> tuple[Boxes,
     return Boxes(owner, truth.boxes.label[number], sides), number
 
 
-def _label_warnings(labels: Sequence[str], truth: Truth, detections: Boxes) -> list[Warned]:
+def _label_warnings(logged: set[str], truth: Truth) -> list[Warned]:
     """Labels of one side only, named; raises InputRefused when none is common."""
     import numpy as np
 
-    logged = {labels[k] for k in np.unique(detections.label).tolist() if k >= 0}
     true = {truth.labels[k] for k in np.unique(truth.boxes.label).tolist() if k >= 0}
     if logged and true and not logged & true:
         raise InputRefused(

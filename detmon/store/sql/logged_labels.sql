@@ -1,0 +1,1 @@
+SELECT DISTINCT label FROM rollup_classes WHERE model_id = $model ORDER BY label
