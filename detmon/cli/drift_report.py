@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 WORDS = {
     "avg_confidence": "mean confidence",
-    "detections_per_image": "detections per image",
-    "no_detection_rate": "images without detections",
+    "detections_per_image": "boxes per image",
+    "no_detection_rate": "empty images",
     "low_confidence_rate": "low confidences",
-    "above_median_confidence": "above the usual median confidence",
+    "above_median_confidence": "above usual median",
     "class_mix": "mix of classes",
     "class_drift": "classes",
     "confidence_drift": "confidences",
-    "count_drift": "detections per image",
+    "count_drift": "boxes per image",
 }
+"""Names that leave room for the numbers in 80 columns."""
 NUMBERS = ("avg_confidence", "detections_per_image")
 """Effects that are shown as numbers; the others are shares."""
 CAUSES = (
@@ -70,17 +71,20 @@ def _compared(found: DriftReport) -> list[Part]:
             ("current", found.current_period, found.volumes["current"], found.blocks.current),
         )
     ]
-    return [Table(rows)]
+    size = found.blocks.size
+    said = {None: "No blocks: nothing to judge by.", "source": "A block is a source.", "1d": "A block is a day."}
+    return [Table(rows), said.get(size, f"A block lasts {size}.")]
 
 
 def _values(found: DriftReport) -> list[Part]:
     rows = []
     for name, effect in found.effects.items():
         seen = found.detectable_change.get(name)
-        row = {"": WORDS[name], **_change(name, effect), "sure": _sure(effect.adjusted_p)}
-        row["could see"] = _size(name, seen)
-        rows.append(row)
-    return [Table(rows)] if rows else []
+        rows.append(
+            {"": WORDS[name], **_change(name, effect), "p": _p(effect.adjusted_p), "visible": _size(name, seen)}
+        )
+    note = "p: adjusted for all that was tested. visible: the change that four of five such checks would find."
+    return [Table(rows), note] if rows else []
 
 
 def _change(name: str, effect: Any) -> dict[str, str]:
@@ -95,23 +99,22 @@ def _value(name: str, value: float | None, *, signed: bool = False) -> str:
     if value is None:
         return "-"
     sign = "+" if signed else ""
-    return f"{value:{sign}.3f}" if name in NUMBERS else f"{100 * value:{sign}.2f} %"
+    if name in NUMBERS:
+        return f"{value:{sign}.3f}"
+    return f"{100 * value:{sign}.1f} {'pt' if signed else '%'}"
 
 
 def _size(name: str, change: float | None) -> str:
-    """A change that could have been seen."""
+    """A change that could have been seen: of shares in points, of classes and counts in per cent of what they were."""
     if change is None:
         return "-"
-    return f"{change:.3f}" if name == "avg_confidence" else f"{100 * change:.1f} %"
+    if name == "avg_confidence":
+        return f"{change:.3f}"
+    return f"{100 * change:.1f} {'%' if name in ('detections_per_image', 'class') else 'pt'}"
 
 
-def _sure(p: float | None) -> str:
-    """How sure it is that something moved, in a word and a number."""
-    if p is None:
-        return "-"
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.1995 else "no"
+def _p(p: float | None) -> str:
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _classes(found: DriftReport) -> list[Part]:
@@ -123,8 +126,8 @@ def _classes(found: DriftReport) -> list[Part]:
             "current": _value("share", change.current_share),
             "change": "-" if change.relative_change is None else f"{100 * change.relative_change:+.0f} %",
             "": change.tag or "",
-            "sure": _sure(change.adjusted_p),
-            "could see": _size("share", found.detectable_change["classes"].get(change.label)),
+            "p": _p(change.adjusted_p),
+            "visible": _size("class", found.detectable_change["classes"].get(change.label)),
         }
         for change in chosen
     ]
@@ -132,6 +135,8 @@ def _classes(found: DriftReport) -> list[Part]:
     parts: list[Part] = [Table(rows)] if rows else []
     if left:
         parts.append(f"and {left} more classes: --json lists all.")
+    if found.excluded_share is not None:
+        parts.append(f"A class that the reference lacks had there, at 95 %, a share below {found.excluded_share:.2g}.")
     return parts
 
 
@@ -145,7 +150,7 @@ def _parts(found: DriftReport) -> list[Part]:
             "hours": effect.part,
             "": WORDS[effect.probe],
             **_change(effect.probe, effect),
-            "sure": _sure(effect.adjusted_p),
+            "p": _p(effect.adjusted_p),
         }
         for effect in found.day_part_effects
     ]
@@ -165,7 +170,10 @@ def _distances(found: DriftReport) -> list[Part]:
                 "usual, at most": usual.max if usual else None,
             }
         )
-    return [Table(rows)]
+    parts: list[Part] = [Table(rows)]
+    if found.blocks.usual < found.blocks.current and any(found.usual_range.values()):
+        parts.append(f"Usual: of stretches of {found.blocks.usual} blocks, shorter than the current period.")
+    return parts
 
 
 def _bars(histogram: Histogram | None, rows: Any) -> list[Part]:
@@ -192,7 +200,7 @@ def _object_rows(histogram: Histogram) -> list[tuple[str, tuple[float, float]]]:
 def _sources(found: DriftReport) -> list[Part]:
     parts: list[Part] = []
     if found.silent_sources:
-        parts.append(f"Silent since before the end of the current period: {', '.join(found.silent_sources)}.")
+        parts.append(f"There all along, and silent now: {', '.join(found.silent_sources)}.")
     rows = [_source_row(one) for one in found.sources or ()]
     return [*parts, Table(rows)] if rows else parts
 

@@ -101,7 +101,7 @@ def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: 
         usual_range={name: UsualRange(**vars(r)) if r else None for name, r in verdict.usual_range.items()},
         detectable_change={**verdict.detectable_change, "classes": verdict.detectable_class_change},
         excluded_share=verdict.excluded_share,
-        blocks=Blocks(found.choice.size, len(found.choice.reference), len(found.choice.current)),
+        blocks=Blocks(found.choice.size, len(found.choice.reference), len(found.choice.current), verdict.usual_blocks),
         source_mix=check.mix,
         confidence_ks=verdict.confidence_ks,
         confidence_w1=verdict.confidence_w1,

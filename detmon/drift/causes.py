@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     Whole = NDArray[np.int64]
 
-ENOUGH = 1000
+ENOUGH = 300
 """Detections a period needs before its lowest confidences, or the roundness of its scores, say something."""
 EDGE_QUANTILE = 0.001
 EDGE_MOVED = 0.02
 """The confidence below which a thousandth of the detections lies has moved so far: another floor …"""
 EDGE_SHARE = 0.005
+EDGE_DETECTIONS = 5
 """… if so many lie within `EDGE_MOVED` above it: a tail thins out, a floor cuts."""
 ROUND = 0.99
 """Share of the confidences that are whole hundredths, of scores that were rounded."""
@@ -35,6 +36,8 @@ ALIKE = 0.5
 SAME_SHARE = 0.8
 RENAMED_SHARE = 0.02
 """A label that is gone and a new one may be the same if both shares are at least this, and near each other."""
+REPLACED_SHARE = 0.9
+"""Labels of such a share are of one period only: the list of classes is another."""
 CAPPED_SHARE = 0.9
 CAPPED_AT = 3
 """So many images with the same number of detections, this one or more: the log keeps the best few."""
@@ -81,8 +84,8 @@ def _floor(found: Comparison, sides: Sequence[Whole]) -> Note | None:
         return None
     edges = [_edge(side) for side in sides]
     cut = sides[0] if edges[0] > edges[1] else sides[1]
-    near = cut[max(edges) : max(edges) + round(EDGE_MOVED * 1000)].sum() / cut.sum()
-    if abs(edges[0] - edges[1]) <= EDGE_MOVED * 1000 or near < EDGE_SHARE:
+    near = int(cut[max(edges) : max(edges) + round(EDGE_MOVED * 1000)].sum())
+    if abs(edges[0] - edges[1]) <= EDGE_MOVED * 1000 or near < max(EDGE_SHARE * cut.sum(), EDGE_DETECTIONS):
         return None
     text = f"The lowest confidences were {edges[0] / 1000:.2f} and are {edges[1] / 1000:.2f}: another score threshold."
     return Note("confidence_floor_moved", f"{text} `ingest --confidence-floor` tells what it was.")
@@ -129,7 +132,7 @@ def _means(window: Window) -> Mapping[str, float]:
     """The mean confidence of each source that has enough of them."""
     logged = window.logged
     micro, scored = logged.by_source(logged.micro), logged.by_source(logged.scored)
-    return {name: micro[name] / n / 1e6 for name, n in scored.items() if n >= ENOUGH / 10}
+    return {name: micro[name] / n / 1e6 for name, n in scored.items() if n >= ENOUGH / 3}
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -143,6 +146,9 @@ def _labels(found: Comparison) -> Note | None:
     gone = {label: float(p) for label, p, q in zip(labels, *shares, strict=True) if p and not q}
     new = {label: float(q) for label, p, q in zip(labels, *shares, strict=True) if q and not p}
     pairs = _renamed(gone, new)
+    if not pairs and min(sum(gone.values()), sum(new.values())) > REPLACED_SHARE:
+        text = f"All labels are other ones ({', '.join(sorted(new, key=lambda name: -new[name])[:4])} …)"
+        return Note("labels_renamed", f"{text}: another list of classes?")
     if not pairs:
         return None
     shown = ", ".join(f"{old} → {name}" for old, name in sorted(pairs.items(), key=lambda pair: -gone[pair[0]])[:4])

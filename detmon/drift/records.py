@@ -63,11 +63,15 @@ class UsualRange(Record):
 
 @dataclass(frozen=True)
 class Blocks(Record):
-    """What was compared: blocks of `size` (`1d`, `1h`, …, `source`; None: no verdict), and how many a period."""
+    """What was compared: blocks of `size` (`1d`, `1h`, …, `source`; None: no verdict), and how many a period.
+
+    `usual`: so many make a stretch of the usual range; fewer than `current` where the reference is short.
+    """
 
     size: str | None
     reference: int
     current: int
+    usual: int
 
 
 @dataclass(frozen=True)

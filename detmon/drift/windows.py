@@ -118,8 +118,8 @@ class Window:
         import numpy as np
 
         cut = pieces(ranges, self.zone)
-        objects = self._read("objects", cut, [piece.place * 24 + piece.hour for piece in cut])
-        images = np.bincount(objects["key"], objects["n"], 24 * len(ranges)).astype(np.int64)
+        places = [piece.place * 24 + piece.hour for piece in cut]
+        images = np.bincount(*self._images(cut, places), 24 * len(ranges)).astype(np.int64)
         return [row.tolist() for row in images.reshape(-1, 24)]
 
     def volumes(self, length: timedelta, blocks: int) -> dict[int, int]:
@@ -223,13 +223,30 @@ class Window:
 
     def _read(self, name: str, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
         """The `objects`, `confidences` or `classes` of pieces; their `key` is the place of the piece."""
+        whole, rest = self._split(cut, places)
+        tables = [self._of_rollups(name, *whole)] if whole[0] else []
+        return _joined([*tables, self._of_rows(name, *rest)] if rest[0] else tables)
+
+    def _split(self, cut: Sequence[Piece], places: Sequence[int]) -> tuple[tuple[list[Piece], list[int]], ...]:
+        """The pieces, with their places, that rollups tell of, and the others."""
+        pairs = list(zip(cut, places, strict=True))
         whole = [self._reads_rollups and piece.is_whole_hour for piece in cut]
-        tables = []
-        for is_whole in sorted(set(whole)):
-            some = [number for number, one in enumerate(whole) if one == is_whole]
-            read = self._of_rollups if is_whole else self._of_rows
-            tables.append(read(name, [cut[number] for number in some], [places[number] for number in some]))
-        return _joined(tables)
+        both = (
+            [pair for pair, is_whole in zip(pairs, whole, strict=True) if is_whole == kind] for kind in (True, False)
+        )
+        return tuple(([piece for piece, _ in some], [place for _, place in some]) for some in both)
+
+    def _images(self, cut: Sequence[Piece], places: Sequence[int]) -> tuple[Whole, Whole]:
+        """Images of the pieces as (place, number) pairs."""
+        import numpy as np
+
+        whole, rest = self._split(cut, places)
+        key, inside = _of_hours(self.logged, *whole)
+        found = [(key, self.logged.images[inside])]
+        if rest[0]:
+            rows = self._of_rows("objects", *rest)
+            found.append((rows["key"], rows["n"]))
+        return np.concatenate([keys for keys, _ in found]), np.concatenate([images for _, images in found])
 
     def _of_rollups(self, name: str, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
         """What whole hours (rising) hold, by place."""
@@ -240,17 +257,14 @@ class Window:
         table = self._columns(question, kind=kind, hours=hours, places=list(places), **span)
         if name != "confidences":
             return table
-        return _joined([{**table, "micro": 0 * table["n"]}, self._micro(hours, places)])
+        return _joined([{**table, "micro": 0 * table["n"]}, self._micro(cut, places)])
 
-    def _micro(self, hours: Sequence[datetime], places: Sequence[int]) -> Columns:
+    def _micro(self, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
         """The sum of the confidences of each hour, as rows of a histogram that count nothing."""
         import numpy as np
 
-        starts = np.array(hours, "datetime64[us]")
-        number = np.minimum(np.searchsorted(starts, self.logged.hour), len(starts) - 1)
-        inside = starts[number] == self.logged.hour
-        nothing = np.zeros(int(inside.sum()), np.int64)
-        key = np.array(places, np.int64)[number[inside]]
+        key, inside = _of_hours(self.logged, cut, places)
+        nothing = np.zeros(len(key), np.int64)
         return {"key": key, "bin": nothing, "n": nothing, "micro": self.logged.micro[inside]}
 
     def _of_rows(self, name: str, cut: Sequence[Piece], places: Sequence[int] = (0,), key: str = "place") -> Columns:
@@ -259,6 +273,18 @@ class Window:
         text = statement(f"drift_{name}_of_rows").format(key=key, rows=statement("drift_rows").format(**boxes))
         floor = ... if self.floor is None else self.floor
         return self._fetched(text, floor=floor, **cells(cut, places))
+
+
+def _of_hours(logged: Hours, cut: Sequence[Piece], places: Sequence[int]) -> tuple[Whole, NDArray[np.bool_]]:
+    """Which rows of `logged` lie in whole hours (rising), and the place of each of these."""
+    import numpy as np
+
+    starts = np.array([piece.start for piece in cut], "datetime64[us]")
+    if not cut:
+        return np.zeros(0, np.int64), np.zeros(len(logged.hour), bool)
+    number = np.minimum(np.searchsorted(starts, logged.hour), len(starts) - 1)
+    inside = starts[number] == logged.hour
+    return np.array(places, np.int64)[number[inside]], inside
 
 
 def _placed(table: Columns, places: Mapping[str | None, int]) -> Columns:

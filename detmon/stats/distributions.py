@@ -6,6 +6,13 @@ Arguments are floats; scipy's own broadcasting is not used, so that the results 
 from __future__ import annotations
 
 import math
+from importlib import import_module
+from threading import Thread
+
+
+def preload() -> None:
+    """Begin to import scipy: it takes as long as reading the store does, and both can go on at once."""
+    Thread(target=import_module, args=("scipy.special",)).start()
 
 
 def t_sf(x: float, df: float) -> float:
