@@ -47,7 +47,7 @@ def test_a_bad_week_is_drift(detmon: Shell, fleets: dict[str, Path]) -> None:
     assert found["model_id"] == demo.MODEL
     assert found["significant_drift"] is True
     assert (found["reference_period"], found["current_period"]) == ("2026-10-04:2026-10-31", "2026-11-02:2026-11-08")
-    assert found["blocks"] == {"size": "1d", "reference": 27, "current": 7}
+    assert found["blocks"] == {"size": "1d", "reference": 27, "current": 7, "usual": 7}
     assert found["effects"]["avg_confidence"]["change"] < -0.03
     assert found["effects"]["avg_confidence"]["adjusted_p"] < 0.01
     assert found["confidence_drift"] > found["usual_range"]["confidence_drift"]["max"]
@@ -77,7 +77,7 @@ def test_too_few_days_show_distances_only(detmon: Shell, fleets: dict[str, Path]
     assert found["significant_drift"] is None
     assert found["reason_code"] == "too_few_blocks"
     assert 0 < found["class_drift"] < 1
-    assert found["blocks"] == {"size": None, "reference": 0, "current": 0}
+    assert found["blocks"] == {"size": None, "reference": 0, "current": 0, "usual": 0}
 
 
 def test_a_baseline_is_the_default_reference(detmon: Shell, fleets: dict[str, Path], tmp_path: Path) -> None:
@@ -169,3 +169,76 @@ def test_a_silent_source_is_a_finding(detmon: Shell) -> None:
     found = detmon(*args, "2026-10-21:2026-10-24", "--reference", "2026-10-05:2026-10-19", code=1).json
     assert found["silent_sources"] == ["cam-2"]
     assert found["significant_drift"] is False
+
+
+def test_a_zone_moves_the_days(detmon: Shell) -> None:
+    """Days of half-hour zones, and of a week in which the clocks change, are the model's own."""
+    world = demo.World(start=datetime(2026, 3, 15), days=22, cameras=2, seconds=1200, bad_days=0)
+    demo.write_logs(world, detmon.folder / "logs")
+    found = {}
+    for zone in ("UTC", "Asia/Kolkata", "Europe/Madrid"):
+        db = ("--db", detmon.folder / f"{zone.replace('/', '-')}.duckdb", "--now", "2026-04-06T00:00:00Z")
+        detmon(*db, "model", "register", "vehicles", "--version", "3", "--zone", zone)
+        detmon(*db, "ingest", "logs")
+        found[zone] = detmon(*db, "drift", "check", "--json").json
+    assert found["UTC"]["current_period"] == "2026-03-30:2026-04-05"
+    assert found["Asia/Kolkata"]["current_period"] == "2026-03-30:2026-04-05"
+    assert found["Asia/Kolkata"]["volumes"] != found["UTC"]["volumes"]
+    assert {zone: one["blocks"]["current"] for zone, one in found.items()} == dict.fromkeys(found, 7)
+    clocks = found["Europe/Madrid"]
+    assert clocks["current_period"] == "2026-03-30:2026-04-05"
+    assert clocks["reference_period"] == "2026-03-01:2026-03-28"
+    through = detmon(*db, "drift", "check", "--current", "2026-03-29:2026-04-03", "--json").json
+    assert through["volumes"]["current"]["images"] == 2 * 3 * (6 * 24 - 1)  # the day of 23 hours is a day
+
+
+def test_hours_of_a_day_are_compared_with_the_same_hours(detmon: Shell, fleets: dict[str, Path]) -> None:
+    found = check(detmon, fleets["good"], "--current", "2026-11-08T09:10:00Z/2026-11-08T15:40:00Z")
+    assert found["blocks"]["size"] == "1d"
+    assert found["blocks"]["current"] == 1
+    assert found["blocks"]["reference"] >= 25
+    assert found["volumes"]["current"]["images"] == 4 * 39
+
+
+def test_a_log_split_otherwise_gives_the_same(detmon: Shell, fleets: dict[str, Path]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    logs = sorted((fleets["bad"].parent / "bad").glob("*.parquet"))
+    whole = pa.concat_tables([parquet.read_table(path) for path in logs])
+    shuffled = whole.take(pa.array(range(whole.num_rows - 1, -1, -1)))
+    for number, first in enumerate(range(0, whole.num_rows, 7001)):
+        parquet.write_table(shuffled.slice(first, 7001), detmon.folder / f"part-{number}.parquet")
+    detmon("ingest", *(detmon.folder / "part-0.parquet",))
+    detmon("ingest", *sorted(detmon.folder.glob("part-*.parquet")))
+    assert check(detmon, detmon.folder / "detmon.duckdb", "--by", "source") == check(
+        detmon, fleets["bad"], "--by", "source"
+    )
+
+
+def test_settings_are_checked(detmon: Shell, fleets: dict[str, Path]) -> None:
+    def said(text: str, code: int = 2) -> str:
+        (detmon.folder / "detmon.toml").write_text(f"[drift]\n{text}\n", "utf-8")
+        return detmon("--db", fleets["good"], "--now", NOW, "drift", "check", "--json", code=code).err
+
+    assert "unknown key 'min_efect'" in said("min_efect = 1")
+    assert "between 0 and 1" in said("q = 5")
+    assert "whole number" in said("min_class = 0.5")
+    assert "three decimals" in said("low_confidence = 0.12345")
+    assert 'weekend = ["Sat", "Sun"]' in said('weekend = ["sunday"]')
+    said('weekend = ["Fri"]\nlow_confidence = 0.4', code=0)
+    (detmon.folder / "detmon.toml").write_text("[drift]\nmin_reference_blocks = 60\n", "utf-8")
+    assert check(detmon, fleets["good"], "--block", "1d")["reason_code"] == "too_few_blocks"
+
+
+def test_what_the_reports_look_like(detmon: Shell, fleets: dict[str, Path]) -> None:
+    """A change here is a change of what people read: look at it, then write the new output there."""
+    golden = Path(__file__).parent / "golden"
+    periods = ("--reference", "2026-10-05:2026-11-01", "--current", "2026-11-02:2026-11-08")
+    for name, format in (("drift.txt", "text"), ("drift.md", "markdown")):
+        out = detmon("--db", fleets["bad"], "--now", NOW, "drift", "check", *periods, "--format", format).out
+        shown = "".join(line.rstrip() + "\n" for line in out.splitlines())
+        assert shown == (golden / name).read_text("utf-8")
+    columns = [line for line in (golden / "drift.txt").read_text("utf-8").splitlines() if "   " in line]
+    assert len(columns) > 40
+    assert max(map(len, columns)) <= 80
