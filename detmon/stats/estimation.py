@@ -56,7 +56,10 @@ def clusters(source: Codes, day: Codes, hour: Codes) -> tuple[Codes, bool]:
     """
     import numpy as np
 
-    days, hours = (np.unique(np.stack([source, part]), axis=1, return_inverse=True)[1].ravel() for part in (day, hour))
+    days, hours = (
+        np.unique(source * (part.max() - part.min() + 1) + part - part.min(), return_inverse=True)[1]
+        for part in (day, hour)
+    )
     if _count(days) >= MANY_CLUSTERS:
         return days, False
     if _count(hours) >= MANY_CLUSTERS:
