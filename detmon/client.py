@@ -559,25 +559,37 @@ class Client:
         by: str | None = None,
         dataset: str | None = None,
         assume_random: bool | None = None,
+        ground_truth: str | Path | None = None,
+        min_confidence: float | None = None,
+        image_id: str | None = None,
+        image_size: tuple[int, int] | None = None,
+        label: str | None = None,
+        source: str | None = None,
     ) -> QualityReport:
         """Precision, recall and error kinds of a model from its reviews, over `period` (default: all that is stored).
 
         `by` is label or source; `dataset` chooses among several engines; `assume_random` states that the reviewed
-        images are a simple random sample.
+        images are a simple random sample. With `ground_truth` (COCO, a YOLO folder, MOT, CVAT XML) the report also has
+        the figures against it, those of what was served from `min_confidence` on (default: the lowest confidence that
+        reviewers judged); the other options are those of `match_feedback`.
         """
         from detmon import reviewed
-        from detmon.quality import show
+        from detmon.quality import show, truth
 
         if by not in (None, "label", "source"):
             raise UnknownName("split", str(by), ["label", "source"])
         settings = reviewed.settings(self.config)
         if assume_random is not None:
             settings = dataclasses.replace(settings, assume_random=assume_random)
+        against = None
+        if ground_truth is not None:
+            against = truth.Against(Path(ground_truth), settings, min_confidence, image_id, image_size, label, source)
         with self.store.reading() as con:
             model = models.find(con, model_id)
             zone = times.parse_zone(model.zone or "UTC")
             span = times.parse_period(period, self.now(), zone) if period else times.ALWAYS
-            return show.show(con, model.id, span, settings, zone=zone, dataset=dataset, by_source=by == "source")
+            report = show.show(con, model.id, span, settings, zone=zone, dataset=dataset, by_source=by == "source")
+            return against.added_to(report, con, span) if against else report
 
     # --- drift ---
 

@@ -199,8 +199,7 @@ def read(
     floor = next((float(one) for one in found["floor"][:1] if one is not np.ma.masked), None)
     where = {**span, "floor": floor, "engine": engine.engine_id if engine else None}
     judged = {**span, "iou": settings.iou, "kinds": KINDS}
-    totals = con.execute(statement("review_totals"), where).fetchone()
-    assert totals is not None
+    [totals] = con.execute(statement("review_totals"), where).fetchall()
     return Reviews(
         model_id,
         period,

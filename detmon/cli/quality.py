@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detmon.cli import options
+from detmon.cli import options, output
 from detmon.cli.report import Part, Report, ReportFormat, Section, Table
 from detmon.cli.report import show as print_report
 
@@ -30,6 +31,18 @@ def show(
     assume_random: Annotated[
         bool, typer.Option("--assume-random", help="The reviewed images are a simple random sample: I say so.")
     ] = False,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="Also against this: COCO dataset, YOLO folder, MOT gt.txt or CVAT XML.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="With it: the confidence from which on boxes were served.")
+    ] = None,
+    image_id: Annotated[str | None, typer.Option(help="With it: path, name or stem, as in feedback match.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="With a YOLO folder, where none is logged.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="With MOT: the label of all objects.")] = None,
+    source: Annotated[str | None, typer.Option(help="With MOT: the sequence's name in the image ids.")] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when precision or recall is unknown.")] = False,
     json: options.Json = False,
     format: Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")] = ReportFormat.text,
@@ -38,7 +51,13 @@ def show(
 
     Example: detmon quality show --model vehicles@3 --period 'last 28d'
     """
-    found = options.client(ctx).show_quality(model, period, by=by, dataset=dataset, assume_random=assume_random or None)
+    found = options.client(ctx).show_quality(
+        model, period, by=by, dataset=dataset, assume_random=assume_random or None, ground_truth=ground_truth,
+        min_confidence=min_confidence, image_id=image_id, image_size=options.size(image_size), label=label,
+        source=source,
+    )  # fmt: skip
+    for warning in found.ground_truth.warnings if found.ground_truth else ():
+        output.warn(f"{ground_truth}: {warning.code}: {warning.message}")
     print_report(_report(found, by), found, ReportFormat.json if json else format)
     if exit_code and found.undecided:
         raise typer.Exit(3)
@@ -63,11 +82,16 @@ _BASIS = {
 
 
 def _summary(found: QualityReport) -> str:
-    precision, recall = found.precision, found.recall
+    precision, recall, truth = found.precision, found.recall, found.ground_truth
+    parts = []
+    if truth:
+        shares = {"mAP": truth.map, "precision": truth.precision, "recall": truth.recall}
+        said = ", ".join(f"{name} {share:.3f}" for name, share in shares.items() if share is not None)
+        parts.append(f"Against ground truth: {said}.")
     if precision.value is None and recall is None:
         why = next((reason.message for reason in found.reasons if "precision" in reason.refuses), "")
-        return f"Not enough data for a precision or a recall: {why}."
-    parts = [f"Precision {_spoken(precision)}." if precision.value is not None else "No precision (see below)."]
+        return " ".join([*parts, f"Not enough data for a precision or a recall from reviews: {why}."])
+    parts += [f"Precision {_spoken(precision)}." if precision.value is not None else "No precision (see below)."]
     parts.append(f"Recall {_spoken(recall)}." if recall else "No recall (see below).")
     if found.f1 is not None:
         parts.append(f"F1 {found.f1:.3f}.")
@@ -81,6 +105,8 @@ def _spoken(one: Estimate) -> str:
 
 
 def _sections(found: QualityReport, by: str | None) -> Iterator[Section]:
+    if found.ground_truth:
+        yield _truth(found)
     if found.reasons:
         yield Section("What it cannot say, and what to bear in mind", [_said(reason) for reason in found.reasons])
     if found.of_flagged_images:
@@ -112,6 +138,27 @@ def _sections(found: QualityReport, by: str | None) -> Iterator[Section]:
         kinds = {key: count for key, count in said.to_dict().items() if key != "images" and count}
         told = ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in kinds.items())
         yield Section("Volunteered", [f"{said.images:,} images that no engine selected, in no estimate: {told}."])
+
+
+def _truth(found: QualityReport) -> Section:
+    truth = found.ground_truth
+    assert truth is not None
+    coco = {"mAP .50:.95": truth.map, "mAP .50": truth.map50, "mAP .75": truth.map75, "AR 100": truth.ar100}
+    served = {"precision": truth.precision, "recall": truth.recall, "F1": truth.f1}
+    floor = "all boxes" if truth.threshold is None else f"boxes from {truth.threshold:.2f} on"
+    worst = sorted(truth.classes, key=lambda one: one.ap)[:WORST]
+    rows = [{"label": one.label, "objects": one.objects, "AP .50:.95": one.ap, "AP .50": one.ap50} for one in worst]
+    errors = ", ".join(f"{count:,} {kind}" for kind, count in truth.tide.items() if count)
+    return Section(
+        "Against ground truth",
+        [
+            Table([coco]),
+            f"Served ({floor}): {truth.boxes:,} boxes, {truth.objects:,} objects, {truth.images:,} images.",
+            Table([served]),
+            f"Errors by TIDE's kinds: {errors or 'none'}.",
+            *([Table(rows)] if rows else []),
+        ],
+    )
 
 
 def _said(reason: Any) -> str:

@@ -46,8 +46,8 @@ def measure_reviews(
 
 
 def _zone(con: Connection, model_id: str) -> tzinfo:
-    (name,) = con.execute(statement("model_zone"), {"model": model_id}).fetchone() or (None,)
-    return parse_zone(name) if name else UTC
+    found = con.execute(statement("model_zone"), {"model": model_id}).fetchall()
+    return parse_zone(found[0][0]) if found and found[0][0] else UTC
 
 
 def _measure_window(

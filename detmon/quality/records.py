@@ -142,6 +142,49 @@ class Reviewed(Record):
 
 
 @dataclass(frozen=True)
+class ClassPrecision(Record):
+    """Average precision of one label: over IoU .50:.05:.95, and at .50."""
+
+    label: str
+    objects: int
+    ap: float
+    ap50: float
+
+
+@dataclass(frozen=True)
+class TruthWarning(Record):
+    """What predictions and ground truth do not have in common."""
+
+    code: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True)
+class GroundTruth(Record):
+    """The model against full ground truth.
+
+    `map`, `map50`, `map75`, `ar100` are COCO's, over all boxes. `precision`, `recall`, `f1` and the counts of TIDE's
+    kinds of errors are of the boxes with at least the confidence `threshold` (None: all that were logged).
+    """
+
+    map: float | None
+    map50: float | None
+    map75: float | None
+    ar100: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    threshold: float | None
+    tide: Mapping[str, int]
+    images: int
+    boxes: int
+    objects: int
+    classes: tuple[ClassPrecision, ...]
+    warnings: tuple[TruthWarning, ...]
+
+
+@dataclass(frozen=True)
 class QualityReport(Record):
     """Precision, recall and errors of one model in a period, from reviews; `basis` says whom they speak for."""
 
@@ -164,9 +207,11 @@ class QualityReport(Record):
     of_flagged_images: OfFlaggedImages | None
     sources: tuple[SourceQuality, ...] | None
     reasons: tuple[Reason, ...]
-    ground_truth: Mapping[str, Any] | None = None
+    ground_truth: GroundTruth | None = None
 
     @property
     def undecided(self) -> bool:
-        """Whether precision or recall has no value."""
+        """Whether precision or recall has no value, from ground truth where that was asked for."""
+        if self.ground_truth is not None:
+            return self.ground_truth.precision is None or self.ground_truth.recall is None
         return self.precision.value is None or self.recall is None

@@ -319,7 +319,7 @@ def _with_scores(
 
 def _history(con: Connection, reviews: Reviews, zone: tzinfo) -> Reviews:
     """All reviews of the model up to the period's end."""
-    (first,) = con.execute(statement("review_first"), {"model": reviews.model_id}).fetchone() or (None,)
+    [(first,)] = con.execute(statement("review_first"), {"model": reviews.model_id}).fetchall()
     if first is None or first >= reviews.period.start:
         return reviews
     before = Period(first, reviews.period.end, "")
