@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNot
 from detmon.store import Store, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
+    from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
@@ -668,6 +669,101 @@ class Client:
             return done.rejected
 
         return read
+
+    # --- A/B tests ---
+
+    def create_ab_test(
+        self,
+        name: str,
+        model_a_id: str,
+        model_b_id: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        start: str | datetime | None = None,
+        **given: Any,
+    ) -> ABTest:
+        """Compare model B with model A from `start` on (default: now); `config` and `given` as in docs/ab.md.
+
+        The same definition again is the same test.
+        """
+        from detmon.ab_tests import definition, plan
+
+        said = {**(config or {}), **given}
+        start = said.pop("start", None) if start is None else start
+        defined = definition.define(said)
+        now = self.now()
+        with self.store.writing() as con, transaction(con):
+            pair = models.find(con, model_a_id), models.find(con, model_b_id)
+            zone = times.parse_zone(pair[0].zone or "UTC")
+            begin = times.parse_instant(start, zone) if isinstance(start, str) else start
+            ids = (pair[0].id, pair[1].id)
+            made = definition.create(
+                con,
+                name,
+                ids,
+                defined,
+                now if begin is None else times.naive_utc(begin),
+                same_start=begin is not None,
+                expected_units=plan.expected_units(con, ids, defined, now),
+                now=now,
+            )
+        return made.record(now)
+
+    def list_ab_tests(self) -> list[ABTest]:
+        """All tests, newest first."""
+        from detmon.ab_tests import definition
+
+        with self.store.reading() as con:
+            return [test.record(self.now()) for test in definition.every(con)]
+
+    def assign_ab_test(self, test: str, units: Iterable[str]) -> Iterator[Assignment]:
+        """The arm of each unit, as they come."""
+        from detmon.ab_tests import definition
+        from detmon.ab_tests.assign import assign
+
+        with self.store.reading() as con:
+            found = definition.find(con, test)
+        if not found.assigned:
+            with self.store.writing() as con, transaction(con):
+                con.execute(statement("assign_ab_test"), {"id": found.id})
+        return assign(found, units)
+
+    def get_ab_test_results(self, test: str) -> ABResults:
+        """The comparison at the last complete day: the same whoever asks, however often."""
+        from detmon import reviewed
+        from detmon.ab_tests import definition, results, settings
+
+        with self.store.reading() as con:
+            found = definition.find(con, test)
+            a, b = (times.parse_zone(models.find(con, model).zone or "UTC") for model in (found.model_a, found.model_b))
+            constants = settings.settings(self.config)
+            return results.results(con, found, self.now(), (a, b), constants, reviewed.settings(self.config))
+
+    def plan_ab_test(self, model_id: str, metric: str = "confidence", **given: Any) -> ABPlan:
+        """How many units and days a test of effects of 2 and 5 % needs, from the model's last 28 days."""
+        from detmon.ab_tests import definition, plan
+
+        defined = definition.define({"metrics": [metric], **given})
+        with self.store.reading() as con:
+            return plan.plan(con, models.find(con, model_id).id, metric, defined, self.now())
+
+    def stop_ab_test(self, test: str) -> ABTest:
+        """End a test before its time; its complete days count."""
+        from detmon.ab_tests import definition
+
+        now = self.now()
+        with self.store.writing() as con, transaction(con):
+            return definition.stop(con, definition.find(con, test), now).record(now)
+
+    def promote_ab_test(self, test: str, alias: str = "champion", *, force: bool = False) -> Model:
+        """Give the winner an alias; without a winner that needs `force`, and model B gets it."""
+        found = self.get_ab_test_results(test)
+        if found.winner is None and not force:
+            raise UsageError(f"{found.name}: {found.verdict}", "--force promotes model B all the same")
+        winner, loser = (found.model_b, found.model_a) if found.winner != "a" else (found.model_a, found.model_b)
+        with self.store.writing() as con, transaction(con):
+            model, other = (models.find(con, arm.model_id) for arm in (winner, loser))
+            return models.promote(con, model, alias, [other.name])
 
     # --- demo ---
 

@@ -78,3 +78,12 @@ def chosen(con: Connection, id_or_name: str | None) -> Model:
         known = ", ".join(model.id for model in models)
         raise UsageError("which model?" if models else "no model yet", f"--model, one of {known}" if models else None)
     return models[0]
+
+
+def promote(con: Connection, model: Model, alias: str, over: Iterable[str] = ()) -> Model:
+    """Give a model an alias, and take it from the other models of its name and of the names `over`."""
+    if not alias or alias != alias.strip():
+        raise UsageError(f"{alias!r} is no alias", "for example champion")
+    values = {"id": model.id, "alias": alias, "names": [model.name, *over]}
+    con.execute(statement("move_model_alias"), values)
+    return find(con, model.id)

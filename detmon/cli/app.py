@@ -39,6 +39,7 @@ NOUNS: dict[str, str] = {
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",
     "init": "Write a commented ./detmon.toml.",
+    "ab": "Two models compared on live traffic, or on the same images.",
     "demo": "A month of a small camera fleet, watched.",
 }
 """Noun → what it is about, in one line. `detmon.cli.NOUN` is imported when the noun is used, not before."""

@@ -64,6 +64,20 @@ def rows(
         note(empty)
 
 
+def stream(data: Iterable[Mapping[str, Any]], format: Format) -> None:
+    """Rows as they come: CSV, JSON Lines, or plain text with tabs between the cells."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for number, row in enumerate(data):
+        if format is Format.jsonl:
+            sys.stdout.write(_json(row) + "\n")
+        elif format is Format.csv:
+            if not number:
+                writer.writerow(row)
+            writer.writerow(row.values())
+        else:
+            sys.stdout.write("\t".join(map(printable, row.values())) + "\n")
+
+
 def line(text: str = "") -> None:
     """One line of text for people."""
     sys.stdout.write(printable(text) + "\n")

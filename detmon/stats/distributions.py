@@ -16,17 +16,17 @@ def preload() -> None:
 
 
 def t_sf(x: float, df: float) -> float:
-    """P(T > x) of Student's t."""
+    """P(T > x) of Student's t; normal for an infinite df."""
     from scipy import special
 
-    return float(special.stdtr(df, -x))
+    return float(special.stdtr(df, -x) if df < math.inf else special.ndtr(-x))
 
 
 def t_isf(p: float, df: float) -> float:
-    """The x with P(T > x) = p."""
+    """The x with P(T > x) = p; normal for an infinite df."""
     from scipy import special
 
-    return float(-special.stdtrit(df, p))
+    return float(-(special.stdtrit(df, p) if df < math.inf else special.ndtri(p)))
 
 
 def t_two_sided(t: float, df: float) -> float:

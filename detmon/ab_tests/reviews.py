@@ -1,0 +1,223 @@
+"""What reviews say of the two arms: precision (`feedback_score`), and recall where whole images were looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+from detmon import reviewed
+from detmon.ab_tests.evidence import Found, paired
+from detmon.ab_tests.reading import Scope
+from detmon.reviewed import Reviews, Sample
+from detmon.stats import review_arms
+from detmon.stats.comparison import Difference, welch
+from detmon.stats.review_arms import ReviewedArm
+from detmon.store import Connection, statement
+from detmon.times import Period
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RECALL_OBJECTS, RECALL_IMAGES = 30, 20
+NO_REVIEWS = Found(None, "reviews", "no reviews")
+
+
+@dataclass(frozen=True)
+class ReviewedSide:
+    """One arm's reviewed images up to a look: unit, weight, correct and reviewed boxes; `selected`, `done` items."""
+
+    unit: Sequence[str]
+    image: Sequence[str]
+    w: Floats
+    y: Floats
+    x: Floats
+    basis: str | None
+    selected: int
+    done: int
+    rules: str | None
+
+    @property
+    def counted(self) -> set[str]:
+        """The images that count."""
+        return {image for image, w in zip(self.image, self.w.tolist(), strict=True) if w > 0}
+
+    def units_of(self, images: frozenset[str]) -> set[str]:
+        """The units of some of the images."""
+        return {unit for unit, image in zip(self.unit, self.image, strict=True) if image in images}
+
+    @property
+    def images(self) -> int:
+        """How many images count."""
+        return int((self.w > 0).sum())
+
+    def complete(self, share: float) -> bool:
+        """Whether `share` of the selected items are reviewed, so that arriving reviews are not one more look each."""
+        if self.basis != "sample":
+            return self.basis is not None
+        return self.selected > 0 and self.done >= share * self.selected
+
+    @property
+    def chosen_by_chance(self) -> bool:
+        """Whether the images speak for the arm."""
+        return self.basis in ("census", "sample", "assumed_random")
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Both arms' reviews at a look: precision, and recall where it can be said."""
+
+    precision: tuple[ReviewedSide, ReviewedSide]
+    recall: tuple[ReviewedSide, ReviewedSide] | None
+    common: frozenset[str] | None
+    """Of a shadow: the images of which both models' answers are reviewed."""
+
+
+Keep = Callable[[str], bool]
+"""Whether a unit counts (it was in one arm only, or on images that both saw)."""
+
+
+def read(
+    con: Connection,
+    scope: Scope,
+    zones: tuple[tzinfo, tzinfo],
+    settings: reviewed.Settings,
+    end: int,
+    keep: Keep,
+    *,
+    shadow: bool,
+) -> Reviewed:
+    """The reviews of both arms' images in the first `end` days."""
+    period = Period(scope.start, scope.start + timedelta(days=end), "")
+    sides = [
+        _side(con, model, period, zone, settings, scope.unit, keep)
+        for model, zone in zip((scope.a, scope.b), zones, strict=True)
+    ]
+    (precision_a, recall_a), (precision_b, recall_b) = sides
+    recall = (recall_a, recall_b) if recall_a is not None and recall_b is not None else None
+    common = _common(con, scope, precision_a, precision_b) if shadow else None
+    return Reviewed((precision_a, precision_b), recall, common)
+
+
+def _common(con: Connection, scope: Scope, a: ReviewedSide, b: ReviewedSide) -> frozenset[str]:
+    """The images that both models saw and whose answers are reviewed; in a census an image without rows is reviewed."""
+    census = a.basis == b.basis == "census"
+    images = sorted(a.counted | b.counted if census else a.counted & b.counted)
+    found = con.execute(statement("ab_common_images"), {**scope.bound, "images": images}).fetchall()
+    return frozenset(image for (image,) in found)
+
+
+def there_are_any(con: Connection, scope: Scope) -> bool:
+    """Whether any image of either arm has been reviewed."""
+    return con.execute(statement("ab_reviewed"), scope.bound).fetchall() != []
+
+
+def _side(
+    con: Connection, model: str, period: Period, zone: tzinfo, settings: reviewed.Settings, unit: str, keep: Keep
+) -> tuple[ReviewedSide, ReviewedSide | None]:
+    found = reviewed.read(con, model, period, zone, settings)
+    units = _units(con, found, unit)
+    rules = _rules(con, found)
+    precision = _weighted(found, reviewed.sample(found), reviewed.precision(found), units, keep, rules)
+    whole = reviewed.sample(found, exhaustive=True)
+    recall = _weighted(found, whole, reviewed.recall(found), units, keep, rules)
+    every_one_exhaustive = not (precision.w[~found.images.exhaustive] > 0).any()
+    enough = recall.images >= RECALL_IMAGES and float(recall.x[recall.w > 0].sum()) >= RECALL_OBJECTS
+    usable = every_one_exhaustive and enough and whole.basis is not None
+    return precision, recall if usable else None
+
+
+def _weighted(
+    found: Reviews, sample: Sample, pair: reviewed.Pair, units: Sequence[str | None], keep: Keep, rules: str | None
+) -> ReviewedSide:
+    import numpy as np
+
+    known = np.array([unit is not None and keep(unit) for unit in units], bool)
+    w = sample.w if sample.basis is not None else found.images.complete.astype(np.float64)
+    return ReviewedSide(
+        unit=[unit or "" for unit in units],
+        image=list(found.images.image_id),
+        w=w * known,
+        y=pair[0].astype(np.float64),
+        x=pair[1].astype(np.float64),
+        basis=sample.basis,
+        selected=sum(selected for _, _, selected, _, _ in found.cells),
+        done=sum(complete for _, _, _, complete, _ in found.cells),
+        rules=rules,
+    )
+
+
+def _rules(con: Connection, found: Reviews) -> str | None:
+    """By which rules the images were selected, but for the name of the other model."""
+    if found.engine is None:
+        return None
+    ((config,),) = con.execute(statement("engine_config"), {"id": found.engine.engine_id}).fetchall()
+    said = json.loads(config)
+    said.get("disagreement", {}).pop("other_model", None)
+    return json.dumps(said, sort_keys=True)
+
+
+def _units(con: Connection, found: Reviews, unit: str) -> Sequence[str | None]:
+    """The unit of each reviewed image; the connection still has the images that were read."""
+    images = found.images
+    if unit == "image_id":
+        return list(images.image_id)
+    if unit == "source":
+        return [images.sources[place] or None for place in images.source.tolist()]
+    rows = con.execute("SELECT tags[$tag] FROM review_images ORDER BY image", {"tag": unit.removeprefix("tag:")})
+    return [value for (value,) in rows.fetchall()]
+
+
+# --- comparing -----------------------------------------------------------------------------------------------------
+
+
+def arm(side: ReviewedSide) -> ReviewedArm | None:
+    """One side as an estimate clustered by unit."""
+    import numpy as np
+
+    counted = side.w > 0
+    _, place = np.unique(np.array(side.unit, object)[counted].astype(str), return_inverse=True)
+    return review_arms.reviewed_arm(side.y[counted], side.x[counted], side.w[counted], place.astype(np.float64))
+
+
+def difference(found: Reviewed, *, units_are_images: bool) -> Found:
+    """Precision of B minus that of A; paired where both saw the same images."""
+    a, b = (arm(side) for side in found.precision)
+    if a is None or b is None:
+        return NO_REVIEWS
+    if found.common is not None:
+        return _paired(found.precision, found.common)
+    return Found(review_arms.precision_difference(a, b, units_are_images=units_are_images), "reviews")
+
+
+def recall_difference(found: Reviewed, min_units: int) -> Difference | None:
+    """Recall of B minus that of A; None where it cannot be said, or with fewer than `min_units` units in an arm."""
+    if found.recall is None:
+        return None
+    a, b = (arm(side) for side in found.recall)
+    if a is None or b is None or min(a.units, b.units) < min_units:
+        return None
+    return _paired(found.recall, found.common).difference if found.common is not None else welch(a.arm, b.arm)
+
+
+def _paired(sides: tuple[ReviewedSide, ReviewedSide], common: frozenset[str]) -> Found:
+    """B - A over the units of the common images."""
+    names = sorted({unit for side in sides for unit in side.units_of(common)})
+    a, b = (_by_unit(side, names, common) for side in sides)
+    return paired(a, b)
+
+
+def _by_unit(side: ReviewedSide, names: Sequence[str], common: frozenset[str]) -> tuple[Floats, Floats]:
+    """Weighted sums of each unit over the common images."""
+    import numpy as np
+
+    number = {name: place for place, name in enumerate(names)}
+    there = np.array([image in common for image in side.image], bool)
+    place = np.array([number[unit] for unit, kept in zip(side.unit, there.tolist(), strict=True) if kept], np.int64)
+    y, x = (np.bincount(place, side.w[there] * part[there], len(names)).astype(np.float64) for part in (side.y, side.x))
+    return y, x

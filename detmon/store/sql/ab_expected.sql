@@ -1,0 +1,2 @@
+-- Units and rows of both models in a time.
+SELECT count(DISTINCT unit), count(*) FROM ({rows})
