@@ -37,6 +37,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "merge_boxes", "map", "bad_rows", "dedup",
     ),
     "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
+    "ab": ("alpha", "srm_alpha", "min_units", "min_clusters", "review_complete"),
     "models.*": ("name", "version", "uri", "zone", "baseline", "engine"),
     "models.*.engine": (
         "low_confidence", "edge_cases", "random_sample", "rare_classes", "new_classes", "disagreement", "budget",

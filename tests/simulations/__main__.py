@@ -1,4 +1,4 @@
-"""`python -m tests.simulations drift|power|reviews`: measure what docs/statistics.md claims; exits 1 if a row fails."""
+"""`python -m tests.simulations NAME`: measure what docs/statistics.md claims; exits 1 if a row fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-MODULES = ("drift", "power", "reviews")
+MODULES = ("ab", "drift", "power", "reviews")
 """Each a module beside this one, with `add_arguments(parser)` and `main(arguments) -> bool`: whether all rows hold."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,8 @@ from scipy.signal import lfilter
 from scipy.special import expit
 
 from detmon.stats import comparison, looks, review_arms
+
+from .rows import Measured, Row, report
 
 DAYS, IMAGES, CAMERAS = 7, 1000, 40
 
@@ -130,3 +134,36 @@ def overconfident(seed: int) -> tuple[bool, bool]:
         )
     precision = review_arms.precision_difference(*reviews, units_are_images=True)
     return comparison.welch(*means).p <= 0.05, precision.p <= 0.05
+
+
+def _count(one: Callable[[int], bool], seed: int) -> Callable[[int], Measured]:
+    return lambda n: Measured(sum(one(seed + number) for number in range(n)), n)
+
+
+def _of(world: World, seed: int) -> Callable[[int], Measured]:
+    return _count(lambda number: significant(world, number), seed)
+
+
+def _overconfident(n: int) -> Measured:
+    """How often precision 'differs'; also: confidence always does, and so never may decide."""
+    found = [overconfident(5000 + number) for number in range(n)]
+    return Measured(sum(precision for _, precision in found), n, also=all(confidence for confidence, _ in found))
+
+
+ROWS = [
+    Row("A1", "nothing changed, 10 % to B, seven daily looks", 300, _of(World(0.1), 1000), high=29),
+    Row("A2", "nothing changed, halves", 150, _of(World(0.5), 2000), high=18),
+    Row("A3", "confidence +0.01, halves", 100, _of(World(0.5, 0.01), 3000), low=74),
+    Row("A4", "nothing changed, 40 cameras routed whole", 60, _count(cameras_significant, 4000), high=9),
+    Row("A5", "equal precision, B less confident: precision differs", 60, _overconfident, high=9),
+]
+"""What is counted: p-values of at most 0.05."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def main(arguments: argparse.Namespace) -> bool:
+    """Print the table; whether all rows hold."""
+    return report(ROWS, arguments.rows, arguments.replicates)
