@@ -129,6 +129,7 @@ def test_hours_seen_in_one_window_only_are_left_out_of_both() -> None:
 
 def test_sparse_logs_keep_their_hours() -> None:
     assert common_hours([1] * 24, [0] + [1] * 23) == tuple(range(24))
+    assert common_hours([7] * 24, [0] + [7] * 23) == tuple(range(24))
     assert common_hours([11] * 24, [0] + [11] * 23) == tuple(range(1, 24))
     assert common_hours([0] * 24, [0] * 24) == tuple(range(24))
 
@@ -254,6 +255,12 @@ def test_shared_sources_come_last() -> None:
     assert size(choose(*few)) == ("source", 10, 10)
     assert size(choose(clip(A), clip(A, start=START + HOUR)))[0] == "1s"
     assert choose(clip(A[:6], 11 * SECOND), clip(A[:6], 11 * SECOND)).size is None
+
+
+def test_sources_are_others_when_less_than_half_is_shared() -> None:
+    assert choose(clip(A), clip([*A[:4], *B[:6]])).size == "source"
+    assert choose(clip(A, 2 * MINUTE), clip([*A[:5], *B[:5]], MINUTE)).size == "5s"
+    assert choose(clip(A, 2 * MINUTE), clip(B[:1], 2 * MINUTE)).size == "10s"
 
 
 def test_days_go_before_other_sources_but_say_so() -> None:

@@ -106,12 +106,12 @@ def test_a_lower_confidence_is_found_and_said() -> None:
 
 
 def test_classes_that_moved_are_named_by_their_contribution() -> None:
-    found = verdict(counts(14, 7, rates=(0.4, 1.2, 0.4), current_rates=(0.2, 1.2, 0.6)))
-    assert found.affected_classes[:2] == ("bus", "truck")
+    found = verdict(counts(14, 7, rates=(0.4, 1.2, 0.4), current_rates=(0.3, 1.2, 0.8)))
+    assert found.affected_classes == ("truck", "bus", "car")
     tags = {change.label: change.tag for change in found.classes}
     assert (tags["bus"], tags["truck"]) == ("down", "up")
     bus = found.classes[0]
-    assert bus.relative_change == pytest.approx(-0.5, abs=0.05)
+    assert bus.relative_change == pytest.approx(-0.35, abs=0.05)
     assert bus.adjusted_p is not None
     assert bus.p_value is not None
     assert bus.p_value <= bus.adjusted_p <= 0.05
@@ -229,6 +229,15 @@ def test_a_single_current_day_needs_a_long_reference() -> None:
     rare = verdict(new_class(counts(19, 1), 2, 19))
     assert rare.new_classes == ("truck",)
     assert rare.affected_classes == ()
+
+
+def test_two_current_days_are_no_single_one() -> None:
+    table = new_class(counts(20, 2), 2, 20)
+    classes = table.classes.copy()
+    classes[-1, 2] = 0
+    found = verdict(replace(table, classes=classes), settings=Settings(min_effect=1))
+    assert found.new_classes == ("truck",)
+    assert found.affected_classes == ()
 
 
 def test_in_short_blocks_new_classes_are_listed_only() -> None:
@@ -411,6 +420,26 @@ def test_a_share_needs_events() -> None:
     assert [scale for _, scale, _ in share_values(many[:, None], np.full(20, 19), current, 5)] == ["ratio"]
     gap = np.where(np.arange(20) == 3, 0, cases)
     assert [scale for _, scale, _ in share_values(np.minimum(many, gap)[:, None], gap, current, 5)] == ["ratio"]
+
+
+def test_the_usual_median_is_the_first_bin_that_reaches_half() -> None:
+    table = counts(14, 7)
+    halves = np.zeros_like(table.confidence)
+    halves[:, [300, 700]] = 10
+    found = Table.of(blocks(14, 7), replace(table, confidence=halves), Settings(), denominator_known=True)
+    assert found.above_median.tolist() == [10] * 21
+
+
+def test_a_part_of_the_day_has_blocks_of_its_own() -> None:
+    table = counts(14, 7)
+    objects = table.objects.copy()
+    objects[3], objects[15] = objects[3] // 20, 0
+    whole = Table.of(blocks(14, 7), table, Settings(), denominator_known=True)
+    part = whole.part(replace(table, objects=objects))
+    assert part
+    assert (part.design.n, part.design.m) == (13, 6)
+    objects[:8] = 0
+    assert whole.part(replace(table, objects=objects)) is None
 
 
 def test_classes_below_twenty_detections_are_tested_together() -> None:
