@@ -361,27 +361,33 @@ class _Chooser:
         notes = [Note("short_blocks", f"Blocks of {size}: day-to-day change is not part of the yardstick.")]
         design: tuple[tuple[float, ...], ...] = ()
         if length == HOUR:
-            kept, design = self._daily(kept, notes)
+            kept = self._common_clock(kept, notes)
+            design = self._wave(kept)
         span = max(w.last for w in self._windows) - min(w.first for w in self._windows)
         q = self.settings.q * (LONG_SPAN_FACTOR if span > DAY else 1)
         return replace(self._choice(size, kept, dependence(length), notes), design=design, q=q)
 
-    def _daily(self, kept: list[_Kept], notes: list[Note]) -> tuple[list[_Kept], tuple[tuple[float, ...], ...]]:
-        """Blocks of an hour: those of common clock hours, and the daily wave of their design."""
-        clocks = [[self._middle(block) for block in window.blocks] for window in kept]
-        shown = [{int(hour) for hour in window} for window in clocks]
-        if self.reference.last - self.reference.first > DAY and shown[0] != shown[1]:
-            notes.append(Note("clock_hours_differ", "The two periods show different hours of the day."))
-            common = shown[0] & shown[1]
-            fewer = [window.only([int(h) in common for h in c]) for window, c in zip(kept, clocks, strict=True)]
-            n, m = (len(window.blocks) for window in fewer)
-            if n >= self.settings.min_reference_blocks and m >= self.settings.min_current_blocks:
-                kept = fewer
-                clocks = [[self._middle(block) for block in window.blocks] for window in kept]
-        if any(len({int(hour) for hour in window}) < CLOCK_HOURS for window in clocks):
-            return kept, ()
-        angles = [2 * math.pi * hour / 24 for window in clocks for hour in window]
-        return kept, (tuple(map(math.cos, angles)), tuple(map(math.sin, angles)))
+    def _common_clock(self, kept: list[_Kept], notes: list[Note]) -> list[_Kept]:
+        """Of a reference longer than a day, the blocks whose clock hours both windows show, if they are enough."""
+        clocks = [[int(self._middle(block)) for block in window.blocks] for window in kept]
+        if self.reference.last - self.reference.first <= DAY or set(clocks[0]) == set(clocks[1]):
+            return kept
+        common = set(clocks[0]) & set(clocks[1])
+        fewer = [window.only([hour in common for hour in c]) for window, c in zip(kept, clocks, strict=True)]
+        n, m = (len(window.blocks) for window in fewer)
+        enough = n >= self.settings.min_reference_blocks and m >= self.settings.min_current_blocks
+        which = f"those of the {_count(len(common), 'common hour')}" if enough else "all of them"
+        message = f"The blocks fall on different hours of the day: {which} are compared."
+        notes.append(Note("clock_hours_differ", message))
+        return fewer if enough else kept
+
+    def _wave(self, kept: list[_Kept]) -> tuple[tuple[float, ...], ...]:
+        """The daily wave of blocks of an hour, where each window shows nearly all hours."""
+        hours = [[self._middle(block) for block in window.blocks] for window in kept]
+        if any(len(set(map(int, window))) < CLOCK_HOURS for window in hours):
+            return ()
+        angles = [2 * math.pi * hour / 24 for window in hours for hour in window]
+        return tuple(map(math.cos, angles)), tuple(map(math.sin, angles))
 
     def _middle(self, block: Block) -> float:
         """The local decimal clock hour of a block's midpoint."""
