@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.demo import Story
     from detmon.drift.records import DriftReport
     from detmon.feedback.records import Feedback, Imported, Matched
+    from detmon.gate import GateResult, Quality
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
@@ -765,6 +766,14 @@ class Client:
             model, other = (models.find(con, arm.model_id) for arm in (winner, loser))
             return models.promote(con, model, alias, [other.name])
 
+    # --- gates ---
+
+    def run_gate(self, name: str) -> GateResult:
+        """The decision of `[gate.NAME]`, and what each of its checks observed."""
+        from detmon import gate
+
+        return gate.run(name, self.config.table("gate"), _Answers(self))
+
     # --- demo ---
 
     def run_demo(self, folder: str | Path = "detmon-demo") -> Story:
@@ -790,3 +799,43 @@ class Client:
 
 def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
     return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
+
+
+class _Answers:
+    """What a gate asks, answered by the client's own verbs."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def drift(self, model: str, reference: str | None, current: str | None) -> tuple[bool | None, str]:
+        report = self.client.check_drift(model, reference, current)
+        return report.significant_drift, report.reason
+
+    def firing(self, model: str) -> int:
+        return sum(row.state == "firing" for row in self.client.list_alerts(model))
+
+    def metric(self, model: str, metric: str, period: str, label: str | None) -> tuple[float | None, str | None]:
+        where = {"label": label} if label else None
+        (point, *_) = self.client.show_metric(metric, model, period=period, where=where).points
+        return point.value, point.reason
+
+    def quality(self, model: str, metric: str, period: str) -> Quality:
+        from detmon.gate import Quality
+
+        report = self.client.show_quality(model, period)
+        found = report.precision if metric == "precision" else report.recall
+        reason = next((one.message for one in report.reasons if metric in one.refuses), None)
+        if found is None:
+            return Quality(None, 0, 0, reason)
+        return Quality(found.value, found.effective_n or 0, found.clusters or 0, reason)
+
+    def items(self, dataset: str, status: str | None) -> int:
+        from detmon import datasets
+
+        with self.client.store.reading() as con:
+            return datasets.count(con, datasets.find(con, dataset).id, status)
+
+    def ab(self, test: str) -> tuple[str | None, bool, str]:
+        found = self.client.get_ab_test_results(test)
+        last_word = found.status != "running" and not found.provisional and not found.withheld
+        return found.winner, last_word, found.verdict

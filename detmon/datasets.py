@@ -83,6 +83,12 @@ def find(con: Connection, id_or_name: str) -> Dataset:
     raise UnknownName("dataset", id_or_name, [dataset.name for dataset in datasets], hint)
 
 
+def count(con: Connection, dataset_id: str, status: str | None) -> int:
+    """How many items a dataset has with one status (None: any)."""
+    ((found,),) = con.execute(statement("count_items"), {"dataset": dataset_id, "status": status}).fetchall()
+    return int(found)
+
+
 def items(con: Connection, dataset_id: str, status: str | None, limit: int) -> list[Item]:
     """Items of a dataset, in an order that is random but fixed: the first hundred are a random hundred.
 

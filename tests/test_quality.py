@@ -74,7 +74,14 @@ def refused(detmon: Shell, *options: str) -> Any:
 def test_without_reviews_there_is_no_number(detmon: Shell) -> None:
     store(detmon.folder, images())
     found = refused(detmon)
-    assert found["precision"] == {"value": None, "low": None, "high": None, "n": 0, "effective_n": None}
+    assert found["precision"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "effective_n": None,
+        "clusters": None,
+    }
     assert found["recall"] is found["expected_precision"] is found["calibration"] is None
     assert found["reasons"][0]["code"] == "no_feedback"
     assert "Not enough data" in detmon("quality", "show", "--model", "m").out

@@ -68,7 +68,10 @@ class ABWarning(Record):
 
 @dataclass(frozen=True)
 class ABResults(Record):
-    """The comparison at the last complete day; `winner` is a, b or None, `verdict` says so, or what is missing."""
+    """The comparison at the last complete day; `winner` is a, b or None, `verdict` says so, or what is missing.
+
+    `provisional`: more reviews are to come; `withheld`: why there can be no verdict at all.
+    """
 
     id: str
     name: str
@@ -91,6 +94,7 @@ class ABResults(Record):
     winner: str | None
     verdict: str
     provisional: bool
+    withheld: tuple[str, ...]
     later: Mapping[str, int]
     warnings: tuple[ABWarning, ...]
 

@@ -169,6 +169,7 @@ def _answer(call: Call, scope: Scope, cells: list[Cell]) -> ABResults:
         winner=winner,
         verdict=sentence,
         provisional=feedback.state == "provisional",
+        withheld=tuple(call.withheld),
         later=reading.later(call.con, replace(scope, start=scope.until, until=max(scope.until, call.now))),
         warnings=tuple(call.warnings),
     )
@@ -198,6 +199,7 @@ def _nothing(call: Call, sentence: str) -> ABResults:
         winner=None,
         verdict=sentence,
         provisional=False,
+        withheld=(sentence,),
         later={},
         warnings=tuple(call.warnings),
     )

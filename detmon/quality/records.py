@@ -15,7 +15,8 @@ from detmon.reviewed import Reason
 class Estimate(Record):
     """A number with its 95 % interval; `value` is None where the report's reasons say why.
 
-    `n` is what was counted (boxes, objects, images), `effective_n` how many independent ones tell as much.
+    `n` is what was counted (boxes, objects, images), `effective_n` how many independent ones tell as much,
+    `clusters` how many days of sources the interval rests on.
     """
 
     value: float | None
@@ -23,6 +24,7 @@ class Estimate(Record):
     high: float | None
     n: int
     effective_n: float | None
+    clusters: int | None
 
 
 @dataclass(frozen=True)

@@ -206,11 +206,11 @@ def _derived_errors(reviews: Reviews, boxes: Sample, needs: Least) -> dict[str, 
 def _shown(found: Estimated) -> Estimate | None:
     """An estimate as users see it; None without one."""
     ratio = found.ratio
-    return Estimate(ratio.value, ratio.low, ratio.high, ratio.n, ratio.effective_n) if ratio else None
+    return Estimate(ratio.value, ratio.low, ratio.high, ratio.n, ratio.effective_n, ratio.clusters) if ratio else None
 
 
 def _absent(n: int) -> Estimate:
-    return Estimate(None, None, None, n, None)
+    return Estimate(None, None, None, n, None, None)
 
 
 def _f1(figures: _Figures) -> float | None:

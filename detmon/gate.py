@@ -1,0 +1,217 @@
+"""Gates: statements about a model that CI can act on. Each check passes, fails, or cannot be decided.
+
+The checks' answers come from elsewhere: a gate is given functions that ask (`Asks`), and knows what an answer means.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from detmon.errors import ConfigError, UnknownName
+from detmon.records import Record
+
+Status = Literal["pass", "fail", "undecided"]
+OPERATORS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "lt": ("<", operator.lt),
+    "le": ("<=", operator.le),
+    "gt": (">", operator.gt),
+    "ge": (">=", operator.ge),
+    "eq": ("==", operator.eq),
+    "ne": ("!=", operator.ne),
+}
+KEYS = {
+    "drift": ("expect", "reference", "current"),
+    "alerts": ("operator", "threshold"),
+    "metric": ("metric", "operator", "threshold", "period", "label"),
+    "items": ("dataset", "status", "operator", "threshold"),
+    "ab": ("test", "winner"),
+}
+"""The checks, and the keys that each may have beside `check`."""
+NEEDED = {
+    "alerts": ("operator", "threshold"),
+    "metric": ("metric", "operator", "threshold"),
+    "items": ("dataset", "operator", "threshold"),
+    "ab": ("test",),
+}
+QUALITY = ("precision", "recall")
+"""Metrics that a gate judges only where so many clusters, and reviews worth so many boxes, stand behind them."""
+CLUSTERS, EFFECTIVE_N = 8, 30
+
+
+@dataclass(frozen=True)
+class GateCheck(Record):
+    """One check's answer: what was observed, what was required, and a sentence."""
+
+    check: str
+    status: Status
+    observed: Any
+    required: str
+    message: str
+
+
+@dataclass(frozen=True)
+class GateResult(Record):
+    """The decision of a gate: pass, fail or undecided."""
+
+    gate: str
+    decision: Status
+    checks: tuple[GateCheck, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """What the shell gets: 0 pass, 1 fail, 3 undecided."""
+        return {"pass": 0, "fail": 1, "undecided": 3}[self.decision]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A reviewed metric: its value or the reason why there is none, and what stands behind it."""
+
+    value: float | None
+    effective_n: float
+    clusters: int
+    reason: str | None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why a gate cannot go by it."""
+        if self.value is None:
+            return self.reason or "no value"
+        if self.clusters < CLUSTERS:
+            return f"the reviews are of {self.clusters} days of sources, {CLUSTERS} needed"
+        if self.effective_n < EFFECTIVE_N:
+            return f"the reviews tell as much as {self.effective_n:.0f} boxes, {EFFECTIVE_N} needed"
+        return None
+
+
+class Asks(Protocol):
+    """Where a gate's answers come from."""
+
+    def drift(self, model: str, reference: str | None, current: str | None) -> tuple[bool | None, str]:
+        """Whether there is drift, and the report's sentence."""
+
+    def firing(self, model: str) -> int:
+        """How many alert instances of the model fire."""
+
+    def metric(self, model: str, metric: str, period: str, label: str | None) -> tuple[float | None, str | None]:
+        """The metric's value over a period, or the reason why there is none."""
+
+    def quality(self, model: str, metric: str, period: str) -> Quality:
+        """A metric of reviews."""
+
+    def items(self, dataset: str, status: str | None) -> int:
+        """How many items a dataset has."""
+
+    def ab(self, test: str) -> tuple[str | None, bool, str]:
+        """The winner, whether that is the last word, and the verdict."""
+
+
+def run(name: str, tables: Mapping[str, Any], asks: Asks) -> GateResult:
+    """Run the gate `[gate.NAME]`. Raises UnknownName or ConfigError for what it cannot mean."""
+    if name not in tables:
+        raise UnknownName(
+            "gate", name, tables, None if tables else f"write [gate.{name}] in detmon.toml (docs/gate.md)"
+        )
+    table = tables[name]
+    where = f"[gate.{name}]"
+    require = table.get("require", "all")
+    if require not in ("all", "any"):
+        raise ConfigError(f"{where} require = {require!r}", 'write "all" or "any"')
+    checks = table.get("checks")
+    if not isinstance(checks, list) or not checks or not all(isinstance(check, Mapping) for check in checks):
+        raise ConfigError(f"{where} has no checks", 'for example checks = [{ check = "drift", expect = true }]')
+    for check in checks:
+        _valid(where, table, check)
+    done = tuple(_ANSWERS[check["check"]](check, str(table.get("model", "")), asks) for check in checks)
+    return GateResult(name, decide([check.status for check in done], require), done)
+
+
+def decide(statuses: list[Status], require: str) -> Status:
+    """`all`: one fail fails, else one undecided leaves it open. `any`: one pass passes, else likewise."""
+    settled: Status = "fail" if require == "all" else "pass"
+    other: Status = "pass" if require == "all" else "fail"
+    return settled if settled in statuses else "undecided" if "undecided" in statuses else other
+
+
+def _valid(where: str, table: Mapping[str, Any], check: Mapping[str, Any]) -> None:
+    kind = check.get("check")
+    if kind not in KEYS:
+        raise UnknownName("check of a gate", str(kind), KEYS)
+    for key in check:
+        if key not in ("check", *KEYS[kind]):
+            raise UnknownName(f"key of the check {kind}", key, KEYS[kind])
+    for key in NEEDED.get(kind, ()):
+        if key not in check:
+            raise ConfigError(f"{where}: the check {kind} needs {key}")
+    if kind in ("drift", "alerts", "metric") and not table.get("model"):
+        raise ConfigError(f"{where} needs a model", 'model = "vehicles@3"')
+    if "operator" in check and check["operator"] not in OPERATORS:
+        raise UnknownName("operator", str(check["operator"]), OPERATORS)
+    threshold = check.get("threshold", 0)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise ConfigError(f"{where}: threshold = {threshold!r}", "write a number")
+    if not isinstance(check.get("expect", False), bool):
+        raise ConfigError(f"{where}: expect = {check['expect']!r}", "write true or false")
+    if check.get("winner", "b") not in ("a", "b"):
+        raise ConfigError(f"{where}: winner = {check['winner']!r}", 'write "a" or "b"')
+
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+
+def _drift(check: Mapping[str, Any], model: str, asks: Asks) -> GateCheck:
+    expected = check.get("expect", False)
+    found, sentence = asks.drift(model, check.get("reference"), check.get("current"))
+    status: Status = "undecided" if found is None else "pass" if found == expected else "fail"
+    return GateCheck("drift", status, found, "drift" if expected else "no drift", sentence)
+
+
+def _alerts(check: Mapping[str, Any], model: str, asks: Asks) -> GateCheck:
+    firing = asks.firing(model)
+    return _compared("alerts", check, firing, f"{firing} alert instances of {model} fire")
+
+
+def _metric(check: Mapping[str, Any], model: str, asks: Asks) -> GateCheck:
+    name, period = check["metric"], check.get("period", "last 7d")
+    if name in QUALITY:
+        found = asks.quality(model, name, period)
+        value, reason = (None, found.doubt) if found.doubt else (found.value, None)
+    else:
+        value, reason = asks.metric(model, name, period, check.get("label"))
+    sentence = f"{name} over {period}: " + (f"{value:.4g}" if value is not None else str(reason))
+    return _compared(f"metric {name}", check, value, sentence)
+
+
+def _items(check: Mapping[str, Any], _model: str, asks: Asks) -> GateCheck:
+    status = check.get("status")
+    found = asks.items(check["dataset"], status)
+    return _compared(
+        "items", check, found, f"{found:,} items of {check['dataset']}" + (f" are {status}" if status else "")
+    )
+
+
+def _ab(check: Mapping[str, Any], _model: str, asks: Asks) -> GateCheck:
+    wanted = check.get("winner", "b")
+    winner, last_word, sentence = asks.ab(check["test"])
+    status: Status = "pass" if winner == wanted else "fail" if winner or last_word else "undecided"
+    return GateCheck("ab", status, winner, f"winner {wanted}", sentence)
+
+
+def _compared(name: str, check: Mapping[str, Any], value: float | None, sentence: str) -> GateCheck:
+    sign, holds = OPERATORS[check["operator"]]
+    required = f"{sign} {check['threshold']:g}"
+    if value is None:
+        return GateCheck(name, "undecided", None, required, sentence)
+    return GateCheck(name, "pass" if holds(value, check["threshold"]) else "fail", value, required, sentence)
+
+
+_ANSWERS: dict[str, Callable[[Mapping[str, Any], str, Asks], GateCheck]] = {
+    "drift": _drift,
+    "alerts": _alerts,
+    "metric": _metric,
+    "items": _items,
+    "ab": _ab,
+}
