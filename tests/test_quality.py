@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Shell
-from stored import Row, at, store
+from stored import Row, at, store, text
 from verdicts import Verdict, judge
 
 from detmon import Client
@@ -304,6 +305,113 @@ def test_sources(tmp_path: Path) -> None:
     ]
     assert report.sources[0].precision.value == 0.75
     assert report.sources[1].precision.value == 1
+
+
+# --- what confidences let expect -----------------------------------------------------------------------------------
+
+
+def scored(folder: Path, days: int, reviewed: int, *, worse_from: int = 1000, per_day: int = 12) -> None:
+    """Boxes as often right as their score says, until the day `worse_from`; those of the first days are reviewed."""
+    rng = np.random.default_rng(7)
+    scores = rng.choice([0.3, 0.5, 0.7, 0.9], (days * per_day, 3))
+    rows = [
+        Row(at(n * DAY / per_day), source="cam-1", boxes=[("car", score) for score in row])
+        for n, row in enumerate(scores.tolist())
+    ]
+    store(folder, rows)
+    chance = rng.random(scores.shape)
+    right = (chance < scores) & (np.arange(days * per_day)[:, None] < worse_from * per_day)
+    places = [(n, box) for n in range(reviewed * per_day) for box in range(3)]
+    judge(
+        folder,
+        [Verdict(f"p{n}", "correct" if right[n, box] else "false_positive", box, "exhaustive") for n, box in places],
+    )
+
+
+def days(first: int, last: int) -> str:
+    return f"{text(first * DAY)}/{text(last * DAY)}"
+
+
+def test_precision_is_expected_between_reviews(tmp_path: Path) -> None:
+    scored(tmp_path, 40, 30)
+    report = show(tmp_path, period=days(30, 40), assume_random=True)
+    assert report.precision.value is None
+    assert codes(report, "precision") == ["no_feedback"]
+    said = report.expected_precision
+    assert said
+    assert said.low < 0.6 < said.high
+    assert (said.method, said.boxes, said.reviewed_boxes, said.check) == ("isotonic", 360, 1080, "passed")
+    assert 9 < said.age_days < 11
+
+
+def test_it_is_silent_when_reviews_are_old(tmp_path: Path) -> None:
+    scored(tmp_path, 70, 30)
+    report = show(tmp_path, period=days(60, 70), assume_random=True)
+    assert report.expected_precision is None
+    assert codes(report, "expected_precision")[-1] == "feedback_too_old"
+
+
+def test_it_is_silent_when_scores_mean_something_else_now(tmp_path: Path) -> None:
+    scored(tmp_path, 40, 40, worse_from=30)
+    report = show(tmp_path, assume_random=True)
+    assert report.expected_precision is None
+    assert codes(report, "expected_precision") == ["calibration_changed"]
+    assert report.precision.value
+    assert show(tmp_path, period=days(0, 30), assume_random=True).expected_precision
+
+
+def test_few_reviews_expect_nothing(tmp_path: Path) -> None:
+    scored(tmp_path, 20, 3)
+    assert codes(show(tmp_path, assume_random=True), "expected_precision") == ["too_few"]
+
+
+def test_boxes_without_a_score_have_no_expected_precision(tmp_path: Path) -> None:
+    scored(tmp_path, 30, 20)
+    store(tmp_path, [Row(at(29.5 * DAY), source="cam-1", boxes=[("car", None)])])
+    report = show(tmp_path, assume_random=True)
+    assert codes(report, "expected_precision") == ["no_confidence"]
+
+
+# --- several engines, few days -------------------------------------------------------------------------------------
+
+
+def test_the_engine_with_most_reviews_counts(tmp_path: Path) -> None:
+    chosen = wrong_when_low(tmp_path)
+    client = Client(tmp_path / "detmon.duckdb", now="2024-06-01T00:00:00Z")
+    other = client.create_dataset("other")
+    config = {"random_sample": {"enabled": True, "rate": 0.2}, "salt": "other"}
+    client.configure_data_engine(model_id="m", config=config, target_dataset_id=other.id)
+    client.run_data_engine(model_id="m")
+    report = show(tmp_path)
+    assert report.dataset == "review"
+    assert report.reviewed.counted == len(chosen)
+    assert "several_engines" in told(report)
+    named = show(tmp_path, dataset="other")
+    assert named.dataset == "other"
+    assert named.reviewed.counted < len(chosen)
+    assert named.volunteered.images > 0
+
+
+def test_two_days_are_too_few_witnesses_of_more(tmp_path: Path) -> None:
+    store(tmp_path, images(60, days=2))
+    with_hours = show_all(tmp_path)
+    assert "few_clusters" not in told(with_hours)
+    near = tmp_path / "near"
+    near.mkdir()
+    store(near, [Row(at(n), source="cam-1", boxes=BOXES) for n in range(60)])
+    assert "few_clusters" in told(show_all(near))
+
+
+def show_all(folder: Path) -> QualityReport:
+    judge(folder, verdicts(range(60)))
+    return show(folder)
+
+
+def test_a_budget_that_leaves_no_probability(tmp_path: Path) -> None:
+    wrong_when_low(tmp_path)
+    with Store(tmp_path / "detmon.duckdb").writing() as con, transaction(con):
+        con.execute("UPDATE items SET estimable = false WHERE prediction_id IN (SELECT min(prediction_id) FROM items)")
+    assert codes(show(tmp_path), "recall") == ["not_estimable"]
 
 
 # --- wrong input ---------------------------------------------------------------------------------------------------

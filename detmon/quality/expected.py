@@ -46,6 +46,10 @@ class Scores:
     boxes: Floats
     lacking: int
 
+    def served(self, floor: float | None) -> Flags:
+        """The boxes with at least the confidence `floor`, which is as the store holds it (0.3 is 0.30000001 there)."""
+        return self.confidence >= round(floor or 0.0, 6)
+
 
 def scores(con: Connection, reviews: Reviews, floor: float | None) -> Scores:
     """The boxes of the period with at least the confidence `floor`."""
@@ -144,7 +148,7 @@ class Past:
         """The expected precision of all boxes of `scores`, with the interval of a delete-a-group jackknife."""
         import numpy as np
 
-        boxes, served = self.boxes, scores.confidence >= (self.reviews.floor or 0)
+        boxes, served = self.boxes, scores.served(self.reviews.floor)
         label = _codes(scores.label, self.reviews.verdicts.labels)[served]
         confidence, number = scores.confidence[served], scores.boxes[served]
 
@@ -233,7 +237,7 @@ def assisted(reviews: Reviews, weights: Sample, scores: Scores) -> AssistedPreci
         return None
     y, _ = precision(reviews)
     reviewed = estimation.sums(boxes.image, curves.at(boxes.label, boxes.confidence), len(y))
-    scanned = scores.scanned & (scores.confidence >= (reviews.floor or 0))
+    scanned = scores.scanned & scores.served(reviews.floor)
     label = _codes(scores.label, reviews.verdicts.labels)[scanned]
     total = float((curves.at(label, scores.confidence[scanned]) * scores.boxes[scanned]).sum())
     there, number = weights.counted, int(scores.boxes[scanned].sum())

@@ -72,7 +72,7 @@ def show(
         int(reviews.images.complete.sum()),
         int((~reviews.images.complete).sum()),
         int(boxes.counted.sum()),
-        reviews.floor,
+        None if reviews.floor is None else round(reviews.floor, 6),
     )
     if objects.basis == "census":
         reviews = reviewed.with_unmarked(con, reviews, zone)
