@@ -7,7 +7,7 @@ rules: docs/statistics.md, "Quality from reviews".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -95,6 +95,21 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class SelectedCell:
+    """Images of one source that the engine selected with one probability.
+
+    Of those with a served box (`served`) `judged` are reviewed; of all (`selected`) `looked_at` as a whole.
+    """
+
+    pi: float
+    source: str
+    served: int
+    judged: int
+    selected: int
+    looked_at: int
+
+
+@dataclass(frozen=True)
 class Totals:
     """All images of the period: how many, how many with a served box, scanned, with a chance to be selected."""
 
@@ -164,7 +179,7 @@ class Reviews:
     verdicts: Verdicts
     totals: Totals
     engine: Engine | None
-    cells: Sequence[tuple[float, str, int, int, int]]
+    cells: Sequence[SelectedCell]
     unmarked: Sequence[tuple[str, int, int]] = ()
 
     def per_image(self, chosen: Flags) -> Floats:
@@ -209,7 +224,7 @@ def read(
         _verdicts(con.execute(statement("review_verdicts"), judged).fetchnumpy()),
         Totals(*totals),
         engine,
-        con.execute(statement("review_cells"), chosen).fetchall() if engine else (),
+        [SelectedCell(*row) for row in con.execute(statement("review_cells"), {**chosen, "floor": floor}).fetchall()],
     )
 
 
@@ -380,20 +395,20 @@ def _selected(reviews: Reviews, engine: Engine, counted: Flags, *, exhaustive: b
     if engine.inestimable:
         told = f"the budget of {engine.dataset!r} leaves {engine.inestimable:,} images without a known probability"
         return Sample(None, none, (Reason("not_estimable", told),))
-    cells = [
-        Cell(pi, source, chosen, (whole, looked)[exhaustive]) for pi, source, chosen, whole, looked in reviews.cells
-    ]
+    cells = list(_cells(reviews, exhaustive=exhaustive))
     weight = estimation.weights(cells)
     if isinstance(weight, float):
         told = f"of the images selected with a probability of {weight:g} none is reviewed"
         return Sample(None, none, (Reason("rate_without_reviews", told),))
     w = none.copy()
     for place in np.flatnonzero(counted & ~np.isnan(images.pi)).tolist():
-        w[place] = weight[float(images.pi[place]), images.sources[images.source[place]]]
+        pi = float(images.pi[place])
+        w[place] = weight.get((pi, images.sources[images.source[place]]), 1 / pi)
     reasons = []
     chosen, done = sum(cell.selected for cell in cells), sum(cell.reviewed for cell in cells)
     if done < RESPONSE * chosen:
-        told = f"{done:,} of {chosen:,} selected images are reviewed; the others are taken to be alike"
+        how = "looked at as a whole" if exhaustive else "reviewed"
+        told = f"{done:,} of {chosen:,} selected images are {how}; the others are taken to be alike"
         reasons.append(Reason("low_response", told))
     if totals.scanned < COVERAGE * totals.images:
         told = (
@@ -403,13 +418,25 @@ def _selected(reviews: Reviews, engine: Engine, counted: Flags, *, exhaustive: b
     if engine.others:
         told = f"weights are those of {engine.dataset!r}; {', '.join(map(repr, engine.others))}: --dataset"
         reasons.append(Reason("several_engines", told))
-    if totals.reached < totals.scanned and chosen < totals.scanned:
+    if totals.reached < totals.scanned and engine.selected < totals.scanned:
         told = (
             f"{totals.scanned - totals.reached:,} scanned images had no chance to be selected (random_sample is off): "
             "the reviews speak for flagged images only"
         )
         return Sample("flagged", w, (*reasons, Reason("flagged_only", told)))
     return Sample("sample", w, tuple(reasons))
+
+
+def _cells(reviews: Reviews, *, exhaustive: bool) -> Iterator[Cell]:
+    """The selected images and how many of them are reviewed; for precision only those with a served box.
+
+    The others add nothing to precision, reviewed or not, and people rarely bother to say so.
+    """
+    for cell in reviews.cells:
+        if exhaustive:
+            yield Cell(cell.pi, cell.source, cell.selected, cell.looked_at)
+        elif cell.served:
+            yield Cell(cell.pi, cell.source, cell.served, cell.judged)
 
 
 # --- what is estimated ---------------------------------------------------------------------------------------------

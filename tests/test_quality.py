@@ -276,6 +276,27 @@ def test_an_unreviewed_rate_and_few_answers(tmp_path: Path) -> None:
     assert codes(show(tmp_path), "precision") == ["rate_without_reviews"]
 
 
+def test_images_without_a_box_need_no_review_for_precision(tmp_path: Path) -> None:
+    """Empty images all lie in the stratum of the random sample: taken for unanswered they would double its weight."""
+    rows = mixed()
+    empty = [Row(row.ts, source=row.source) for row in mixed()]
+    store(tmp_path, rows)
+    store(tmp_path, empty)
+    engine(tmp_path, 0.3)
+    chosen = {name: pi for name, pi in items(tmp_path).items() if int(name[1:]) < 400}
+    good = {name for name in chosen if int(name[1:]) % 4 < 2}
+    judge(
+        tmp_path,
+        [Verdict(name, "correct" if name in good else "false_positive", 0, "exhaustive") for name in chosen],
+    )
+    report = show(tmp_path)
+    right = len(good) / 0.3
+    assert report.precision.value == pytest.approx(right / (right + (len(chosen) - len(good)) / 0.5))
+    assert "low_response" in told(report)  # recall has to take them for images like the others
+    judge(tmp_path, [Verdict(name, "correct", scope="exhaustive") for name in items(tmp_path) if name not in chosen])
+    assert "low_response" not in told(show(tmp_path))
+
+
 def test_the_part_that_the_engine_has_not_scanned(tmp_path: Path) -> None:
     wrong_when_low(tmp_path)
     later = [Row(at(11 * DAY + place * 60), boxes=[("car", 0.9)], batch=2) for place in range(100)]

@@ -146,8 +146,8 @@ def _weighted(
         y=pair[0].astype(np.float64),
         x=pair[1].astype(np.float64),
         basis=sample.basis,
-        selected=sum(selected for _, _, selected, _, _ in found.cells),
-        done=sum(complete for _, _, _, complete, _ in found.cells),
+        selected=sum(cell.served for cell in found.cells),
+        done=sum(cell.judged for cell in found.cells),
         rules=rules,
     )
 

@@ -74,9 +74,9 @@ def _span(found: QualityReport) -> str:
 
 
 _BASIS = {
-    "census": "all images with a box are reviewed",
-    "sample": "images selected by chance by the engine of {dataset!r}",
-    "flagged": "flagged images only",
+    "census": "all that have a box",
+    "sample": "selected by chance by the engine of {dataset!r}",
+    "flagged": "the flagged ones only",
     "assumed_random": "taken, as told, for a simple random sample",
 }
 
@@ -96,7 +96,7 @@ def _summary(found: QualityReport) -> str:
     if found.f1 is not None:
         parts.append(f"F1 {found.f1:.3f}.")
     basis = _BASIS[found.basis or ""].format(dataset=found.dataset)
-    parts.append(f"From {found.reviewed.counted:,} reviewed of {found.reviewed.images:,} images: {basis}.")
+    parts.append(f"From {found.reviewed.counted:,} reviewed of {found.reviewed.images:,} images, {basis}.")
     return " ".join(parts)
 
 
