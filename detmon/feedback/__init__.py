@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LISTED = 1000
 """So many rejected rows are named in the answer; the quarantine has all."""
+STAGING_MEMORY, WRITING_MEMORY = "300MB", "450MB"
+"""What DuckDB may take while a file is read, and while its verdicts are written."""
 ALIKE = 5
 __all__ = ["add", "import_file", "listed"]
 
@@ -122,6 +124,7 @@ def _staging() -> Iterator[Connection]:
     """A database of its own for the rows of a file; what does not fit into memory goes to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="detmon-") as folder, connect() as con:
         con.execute("SET temp_directory = $folder", {"folder": folder})
+        con.execute(f"SET memory_limit = '{STAGING_MEMORY}'")
         con.execute("SET preserve_insertion_order = true")
         yield con
 
@@ -136,6 +139,7 @@ def _written(store: Store, staging: Connection, name: str, format: str, columns:
     repeated, zoneless = staging.execute(statement("count_staged")).fetchall()[0]
     failpoints.reach("feedback.staged")
     with store.writing(create=True) as con, transaction(con):
+        con.execute(f"SET memory_limit = '{WRITING_MEMORY}'")
         rows = staging.sql(statement("usable_feedback")).to_arrow_reader(100_000)
         written = verdicts.write(con, rows, now)
         for rejected in (unusable, written.rejected):
