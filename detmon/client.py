@@ -153,7 +153,7 @@ class Client:
 
         said = {"detection": detection, "label": label, "bbox": bbox, "reviewer": reviewer, "scope": scope}
         with self.store.writing() as con, transaction(con):
-            return feedback.add(con, self.now(), prediction_id=prediction_id, type=type, **said)  # type: ignore[arg-type]
+            return feedback.add(con, self.now(), self._note, prediction_id=prediction_id, type=type, **said)  # type: ignore[arg-type]
 
     def import_feedback(self, source: str | Path) -> Imported:
         """Take a file of verdicts (CSV, JSON Lines, Parquet; `-` for standard input); each row is taken once."""

@@ -28,7 +28,7 @@ class Written:
     """What became of some verdicts: stored, stored before, waiting for their prediction, contradicting it.
 
     `rejected` has the columns line, field, code, reason, raw. `conflicts`: images that one reviewer calls looked at as
-    a whole in one row, and box by box in another.
+    a whole in one row, and box by box in another. `vague`: verdicts on a whole image that has several boxes.
     """
 
     accepted: int
@@ -36,6 +36,7 @@ class Written:
     waiting: int
     rejected: pa.Table
     conflicts: int
+    vague: int
 
 
 @cache
@@ -69,13 +70,13 @@ def write(con: Connection, rows: pa.Table | pa.RecordBatchReader, now: datetime)
     con.execute(statement("unresolved_feedback"))
     con.unregister("verdicts")
     _resolve(con, first_batch=0)
-    new, last, found, accepted = _row(con, statement("count_resolved"))
+    new, last, found, accepted, vague = _row(con, statement("count_resolved"))
     rejected = _rejected(con)
     (conflicts,) = _row(con, statement("scope_conflicts"))
     (first,) = _row(con, statement("next_feedback"), n=last)
     con.execute(statement("add_feedback"), {"now": now, "first": first})
     _clear(con)
-    return Written(accepted, came.rows - new, new - found, rejected, conflicts)
+    return Written(accepted, came.rows - new, new - found, rejected, conflicts, vague)
 
 
 def join_waiting(con: Connection, first_batch: int) -> tuple[int, int]:

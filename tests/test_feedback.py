@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -239,12 +240,21 @@ def test_ids_of_the_users_own(logged: Shell) -> None:
 
 def test_warnings(logged: Shell) -> None:
     answer = imported(
-        logged, "prediction_id,feedback_type,revewer,reviewer,scope\nP1,correct,x,a,exhaustive\nP1,correct,,a,\n"
+        logged, "prediction_id,feedback_type,revewer,reviewer,scope\nP3,correct,x,a,exhaustive\nP3,correct,,a,\n"
     )
     assert [(one["code"], one["count"]) for one in answer["warnings"]] == [("unknown_field", 1), ("scope_conflict", 1)]
     assert "did you mean `reviewer`?" in answer["warnings"][0]["message"]
-    later = imported(logged, "prediction_id,feedback_type,reviewer,scope\nP1,false_positive,a,\n", "g.csv")
+    later = imported(logged, "prediction_id,feedback_type,reviewer,scope\nP3,false_positive,a,\n", "g.csv")
     assert [one["code"] for one in later["warnings"]] == ["scope_conflict"]
+
+
+def test_a_verdict_on_a_whole_image_judges_no_box(logged: Shell) -> None:
+    assert "judges none of them: --detection N" in logged("feedback", "add", "P1", "--type", "correct").err
+    answer = imported(logged, HEADER + "P1,,false_positive,,,\nP2,,correct,,,\nP3,,correct,,,\n")
+    assert [(one["code"], one["count"]) for one in answer["warnings"]] == [("whole_image", 1)]
+    assert ask(logged.folder, "SELECT prediction_id, judged FROM image_reviews ORDER BY 1") == [
+        *(("P1", 0), ("P2", 0), ("P3", 1)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -400,3 +410,17 @@ def test_the_camera_traps(detmon: Shell, data: Path) -> None:
         assert counts(detmon("feedback", "import", path, "--json").json) == (0, n, 0, 0)
     right = ask(detmon.folder, "SELECT model_id, count(*) FROM current_feedback WHERE type = 'correct' GROUP BY 1")
     assert dict(right) == {"trap-v0": 900, "trap-v1": 902}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "array"])
+def test_damaged_files_raise_no_fault(logged: Shell, kind: str) -> None:
+    whole = written_as(kind, logged.folder).read_bytes()
+    rng = np.random.default_rng(7)
+    for number in range(12):
+        data = bytearray(whole[: rng.integers(1, len(whole))] if number % 2 else whole)
+        for place in rng.integers(0, len(data), 4).tolist():
+            data[place] = rng.integers(0, 256)
+        (logged.folder / "damaged").write_bytes(bytes(data))
+        done = logged("feedback", "import", "damaged", code=None)
+        assert done.code in (0, 2, 4)
+        assert "fault of detmon" not in done.err, (bytes(data), done.err)

@@ -16,6 +16,7 @@ app = options.noun()
 
 COLUMNS = (
     "prediction_id", "detection_index", "type", "label", "true_label", "reviewer", "timestamp", "current", "disputed",
+    "image_id",
 )  # fmt: skip
 SHOWN = 20
 """So many rejected rows are named on stderr."""

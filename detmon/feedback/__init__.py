@@ -27,12 +27,14 @@ LISTED = 1000
 STAGING_MEMORY, WRITING_MEMORY = "300MB", "450MB"
 """What DuckDB may take while a file is read, and while its verdicts are written."""
 ALIKE = 5
+VAGUE = "verdicts are on a whole image that has several boxes, and judge none of them"
 __all__ = ["add", "import_file", "listed"]
 
 
 def add(
     con: Connection,
     now: datetime,
+    note: Callable[[str], None],
     *,
     prediction_id: str,
     type: str,
@@ -68,6 +70,8 @@ def add(
         raise UsageError(f"{prediction_id}: {row['reason']}")
     if written.waiting:
         raise _unknown(con, prediction_id)
+    if written.vague:
+        note(f"{prediction_id} has several boxes, and the verdict judges none of them: --detection N names one")
     return listed(con, feedback=feedback_id)[0]
 
 
@@ -155,16 +159,19 @@ def _written(store: Store, staging: Connection, name: str, format: str, columns:
         waiting=written.waiting,
         rejected=unusable.num_rows + written.rejected.num_rows,
         rejections=tuple(Rejection(row["line"], row["field"], row["code"], row["reason"]) for row in shown[:LISTED]),
-        warnings=tuple(_warnings(columns, zoneless, written.conflicts)),
+        warnings=tuple(_warnings(columns, zoneless, written)),
     )
 
 
-def _warnings(columns: Columns, zoneless: int, conflicts: int) -> Iterator[FeedbackWarning]:
+def _warnings(columns: Columns, zoneless: int, written: verdicts.Written) -> Iterator[FeedbackWarning]:
     for name, meant in columns.unknown().items():
         also = f" (did you mean `{meant}`?)" if meant else ""
         yield FeedbackWarning("unknown_field", f"`{name}` is not a field{also}", 1)
     if zoneless:
         yield FeedbackWarning("no_zone", f"{zoneless} times have no zone: read as UTC", zoneless)
-    if conflicts:
-        message = f"{conflicts} images are exhaustive and boxes_only for one reviewer: the later row counts"
-        yield FeedbackWarning("scope_conflict", message, conflicts)
+    if written.conflicts:
+        message = f"{written.conflicts} images are exhaustive and boxes_only for one reviewer: the later row counts"
+        yield FeedbackWarning("scope_conflict", message, written.conflicts)
+    if written.vague:
+        message = f"{written.vague} {VAGUE}"
+        yield FeedbackWarning("whole_image", message, written.vague)

@@ -51,6 +51,7 @@ class Feedback(Record):
 
     feedback_id: str
     prediction_id: str
+    image_id: str | None
     model_id: str | None
     detection_index: int | None
     detection: str | None

@@ -1,5 +1,6 @@
 -- What the predictions of the batches from `first_batch` on say to each row of `unresolved`: the place of its box (a verdict
--- on an image with one box is a verdict on that box), what was predicted there, and why the verdict cannot be.
+-- on an image with one box is a verdict on that box), what was predicted there, and why the verdict cannot be. `vague`: it is
+-- on an image as a whole that has several boxes.
 CREATE TEMP TABLE resolved AS
 WITH found AS (
   SELECT u.n, u.type, u.origin, u.true_label, u.detection, p.model_id, p.ts, p.n_detections, p.detections,
@@ -14,7 +15,8 @@ placed AS (
   FROM found),
 described AS (
   SELECT *, detections[place + 1].label AS label, detections[place + 1].confidence AS confidence FROM placed)
-SELECT n, model_id, ts AS predicted_at, place AS detection_index, label, confidence, CASE
+SELECT n, model_id, ts AS predicted_at, place AS detection_index, label, confidence,
+  detection IS NULL AND type <> 'missed_object' AND origin <> 'match' AND n_detections > 1 AS vague, CASE
     WHEN detection IS NOT NULL AND place IS NULL THEN {field: 'detection_index', code: 'no_such_detection',
       reason: 'no detection ' || left(detection, 80) || ': the image has ' || n_detections}
     WHEN type = 'wrong_label' AND true_label = label THEN {field: 'true_label', code: 'label_not_wrong',
