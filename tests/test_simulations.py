@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from simulations import ab, drift, reviews
+from simulations import ab, caps, drift, reviews
 from simulations.rows import Row, report
 
 FEW = 6
-ROWS = [*drift.rows(), *reviews.ROWS, *ab.ROWS]
+ROWS = [*drift.rows(), *reviews.ROWS, *ab.ROWS, *caps.ROWS]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -17,7 +17,9 @@ def test_a_few_histories(row: Row) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [drift.rows(), reviews.ROWS, ab.ROWS], ids=["drift", "reviews", "ab"])
+@pytest.mark.parametrize(
+    "rows", [drift.rows(), reviews.ROWS, ab.ROWS, caps.ROWS], ids=["drift", "reviews", "ab", "caps"]
+)
 def test_all_histories(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
     assert report(rows), capsys.readouterr().out
 

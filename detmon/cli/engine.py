@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,9 @@ from detmon.cli import options, output
 
 if TYPE_CHECKING:
     from detmon.data_engine.records import DataEngine, EngineRun
+
+SHOWN = 8
+"""So many classes are named."""
 
 app = options.noun()
 
@@ -102,13 +106,19 @@ def _print_engine(engine: DataEngine) -> None:
 def _taken(engine: DataEngine) -> dict[str, Any]:
     taken = engine.taken
     if taken is None:
-        return {}
+        waits = engine.config["rare_classes"]["enabled"] or engine.config["new_classes"]["enabled"]
+        return {"known classes": "none yet: taken in the first run that finds predictions"} if waits else {}
     return {
         "usual area": f"{taken['min_area']:.3g} to {taken['max_area']:.3g} of the image",
-        "known classes": sorted(taken["classes"]),
-        "rare classes": taken["rare_classes"],
+        "known classes": _some(sorted(taken["classes"])),
+        "rare classes": _some(taken["rare_classes"]),
         "taken from": f"{taken['start']} to {taken['end']}",
     }
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more or "none"
 
 
 def _when(engine: DataEngine) -> str:
