@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
     from detmon.demo import Story
+    from detmon.drift.logs import Reader
     from detmon.drift.records import DriftReport
     from detmon.feedback.records import Feedback, Imported, Matched
     from detmon.gate import GateResult, Quality
@@ -658,18 +659,28 @@ class Client:
         with self.store.reading() as con:
             return baselines.listed(con, models.find(con, model_id).id if model_id else None)
 
-    def _reader(self, given: Mapping[str, Any]) -> Callable[[Store, Sequence[str]], int]:
-        """Reads logs into a store that is not the client's."""
+    def _reader(self, given: Mapping[str, Any]) -> Reader:
+        """Reads logs that are not for the client's store."""
+        from detmon.drift.logs import Reader
+        from detmon.formats import Options
         from detmon.ingest import run
+        from detmon.ingest.sources import resolve, settings
 
-        def read(store: Store, named: Sequence[str]) -> int:
-            tables, readers = self.config.table("ingest"), self._plugins().formats
+        tables = self.config.table("ingest")
+
+        def files(named: Sequence[str]) -> list[Path] | None:
+            found = resolve(named)
+            plain = all(source.path and settings(given, tables, source).options == Options() for source in found)
+            return [source.path for source in found if source.path] if plain else None
+
+        def store(store: Store, named: Sequence[str]) -> int:
+            readers = self._plugins().formats
             done = run(store, named, given=given, tables=tables, clock=self.now, readers=readers, note=self._note)
             if done.errors:
                 raise done.errors[0]
             return done.rejected
 
-        return read
+        return Reader(files, store)
 
     # --- A/B tests ---
 

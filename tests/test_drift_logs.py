@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,55 @@ def test_a_refused_log_leaves_nothing_behind(detmon: Shell, data: Path, tmp_path
     contradicted = detmon.process("drift", "check", *args)
     assert contradicted.returncode in (0, 2)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+LOG = [
+    {
+        "model_id": "m",
+        "timestamp": datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=10 * number),
+        "image_id": f"{number} of cam.jpg",
+        "source": f"cam-{number % 3}",
+        "detections": [{"label": "car", "confidence": 0.5 + 0.001 * (number % 400)}] * (number % 4),
+    }
+    for number in range(21 * 144)
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "reads"),
+    [
+        ({}, True),
+        ({"image_id": "a\nb"}, False),
+        ({"model_id": None}, False),
+        ({"image_id": LOG[8]["image_id"], "timestamp": LOG[8]["timestamp"], "source": LOG[8]["source"]}, False),
+        ({"detections": [{"label": "car", "confidence": 1.5}]}, False),
+        ({"detections": [{"label": "", "confidence": 0.5}]}, False),
+        ({"timestamp": datetime(1999, 3, 2, tzinfo=UTC)}, False),
+    ],
+)
+def test_parquet_is_read_in_place_where_ingest_would_take_it_as_it_is(
+    detmon: Shell, change: dict[str, Any], reads: bool
+) -> None:
+    """And the answer is the same as that of the store, in either case."""
+    from detmon.drift.parquet import in_place
+
+    rows = [dict(row) for row in LOG]
+    rows[5] |= change
+    for name, some in (("reference", rows[: 14 * 144]), ("current", rows[14 * 144 :])):
+        parquet.write_table(pa.Table.from_pylist(some), detmon.folder / f"{name}.parquet")
+    con = in_place([detmon.folder / "reference.parquet"], detmon.folder, datetime(2026, 4, 1))
+    assert (con is not None) == reads
+    if con is not None:
+        con.close()
+    now = ("--now", "2026-04-01T00:00:00Z")
+    logs = ("--reference-log", "reference.parquet", "--current-log", "current.parquet")
+    found = detmon(*now, "drift", "check", *logs, "--json").json
+    rejected = [warning["message"] for warning in found["warnings"] if warning["code"] == "rejected_records"]
+    repeated = change.get("image_id") == LOG[8]["image_id"]
+    assert bool(rejected) == (not reads and not repeated) or repeated
+    ingested = detmon(*now, "ingest", "reference.parquet", "current.parquet", "--json").json
+    assert ingested["predictions"] == sum(volume["images"] for volume in found["volumes"].values())
+    periods = ("--reference", found["reference_period"], "--current", found["current_period"])
+    stored = detmon(*now, "drift", "check", *periods, "--json").json
+    assert stored["effects"] == found["effects"]
+    assert stored["classes"] == found["classes"]

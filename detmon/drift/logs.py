@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cached_property
 from pathlib import Path
 
 from detmon.drift import between, periods
+from detmon.drift.parquet import in_place
 from detmon.drift.records import DriftReport
 from detmon.drift.settings import Asked
 from detmon.drift.windows import Log, Window
@@ -15,65 +19,90 @@ from detmon.errors import UsageError
 from detmon.stats.blocks import Note
 from detmon.store import Connection, Store, statement
 
-Reader = Callable[[Store, Sequence[str]], int]
-"""Reads logs into a store; returns how many records could not be used, raises where a log cannot be read."""
+
+@dataclass(frozen=True)
+class Reader:
+    """How logs are read. `files`: the files behind names, None where anything is to be converted or is no file.
+
+    `store` reads logs into a store, returns how many records could not be used, and raises where a log cannot be read.
+    """
+
+    files: Callable[[Sequence[str]], list[Path] | None]
+    store: Callable[[Store, Sequence[str]], int]
 
 
 def check_logs(
     reference: Sequence[str], current: Sequence[str], read: Reader, zone: tzinfo, asked: Asked
 ) -> DriftReport:
-    """The verdict on two logs, read into temporary stores that are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="detmon-") as folder:
-        stores = {name: Store(Path(folder) / f"{name}.duckdb") for name in ("reference", "current")}
-        notes = [
-            note
-            for name, logs in (("reference", reference), ("current", current))
-            for note in _rejected(name, read(stores[name], logs))
+    """The verdict on two logs. What is stored for it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="detmon-") as folder, ExitStack() as stack:
+        logs = [
+            _opened(stack, Path(folder) / name, named, read, asked.now)
+            for name, named in (("reference", reference), ("current", current))
         ]
-        for name, store in stores.items():
-            if not store.path.exists():
-                raise UsageError(f"the {name} log holds no predictions")
-        notes += _same(stores["reference"], stores["current"])
-        with stores["reference"].reading() as theirs, stores["current"].reading() as ours:
-            ids = [_models(con) for con in (theirs, ours)]
-            if ids[0] != ids[1] or len(ids[0]) > 1:
-                text = f"The logs are of different models: {', '.join(ids[0])} and {', '.join(ids[1])}."
-                notes.append(Note("different_models", text))
-            windows = [_window(con, models, zone) for con, models in zip((theirs, ours), ids, strict=True)]
-            texts = (_said(windows[0]), _said(windows[1]))
-            model = ids[0][0] if ids[0] == ids[1] and len(ids[0]) == 1 else None
-            in_order = windows[0].last < windows[1].first
-            return between(windows[0], windows[1], texts, model, notes, asked, in_order=in_order)
+        notes = [note for name, log in zip(("reference", "current"), logs, strict=True) for note in log.notes(name)]
+        ids = [log.models for log in logs]
+        if ids[0] != ids[1] or len(ids[0]) > 1:
+            text = f"The logs are of different models: {', '.join(ids[0])} and {', '.join(ids[1])}."
+            notes.append(Note("different_models", text))
+        theirs, ours = (log.window(zone) for log in logs)
+        notes += _same(theirs, ours)
+        texts = (periods.said(theirs.start, theirs.end, zone), periods.said(ours.start, ours.end, zone))
+        model = ids[0][0] if ids[0] == ids[1] and len(ids[0]) == 1 else None
+        return between(theirs, ours, texts, model, notes, asked, in_order=theirs.last < ours.first)
 
 
-def _rejected(name: str, rejected: int) -> list[Note]:
-    text = f"{rejected:,} records of the {name} log could not be used."
-    return [Note("rejected_records", text)] if rejected else []
+@dataclass(frozen=True)
+class _Opened:
+    """A log that can be asked; `stored`: in a store with rollups. `rejected` records could not be used."""
+
+    con: Connection
+    stored: bool
+    rejected: int = 0
+
+    @cached_property
+    def models(self) -> list[str]:
+        """The model ids in it."""
+        return [model for (model,) in self.con.execute(statement("drift_models")).fetchall()]
+
+    def notes(self, name: str) -> list[Note]:
+        """What is to be said of its reading."""
+        text = f"{self.rejected:,} records of the {name} log could not be used."
+        return [Note("rejected_records", text)] if self.rejected else []
+
+    def window(self, zone: tzinfo) -> Window:
+        """All days that it touches."""
+        values = {"start": datetime.min, "end": datetime.max, "model": None, "source": None}
+        ((first, last),) = self.con.execute(statement("drift_span"), values).fetchall()
+        if first is None:
+            raise UsageError("a log holds no prediction with status ok")
+        span = periods.around(first, last, zone)
+        model = self.models[0] if self.stored and len(self.models) == 1 else None
+        return Window(Log(self.con, model), span.start, span.end, zone)
 
 
-def _same(reference: Store, current: Store) -> list[Note]:
+def _opened(stack: ExitStack, place: Path, named: Sequence[str], read: Reader, now: datetime) -> _Opened:
+    """The logs of one side, in place or in a store in `place`."""
+    place.mkdir()
+    files = read.files(named)
+    con = in_place(files, place, now) if files else None
+    if con is not None:
+        stack.callback(con.close)
+        return _Opened(con, stored=False)
+    store = Store(place / "log.duckdb")
+    rejected = read.store(store, named)
+    if not store.path.exists():
+        raise UsageError(f"no predictions in {', '.join(named)}")
+    return _Opened(stack.enter_context(store.reading()), stored=True, rejected=rejected)
+
+
+def _same(theirs: Window, ours: Window) -> list[Note]:
     """A note where the logs have predictions in common."""
-    with reference.reading() as con:
-        path = str(current.path).replace("'", "''")
-        con.execute(f"ATTACH '{path}' AS other (READ_ONLY)")
-        (same,) = con.execute(statement("drift_same_predictions")).fetchall()[0]
-        con.execute("DETACH other")
+    span = {"start": max(theirs.first, ours.first), "end": min(theirs.last, ours.last)}
+    if span["start"] > span["end"]:
+        return []
+    con = theirs.log.con
+    con.register("theirs", ours.log.con.sql(statement("drift_ids"), params=span).to_arrow_reader())
+    ((same,),) = con.execute(statement("drift_same_predictions"), span).fetchall()
+    con.unregister("theirs")
     return [Note("same_predictions", f"{same:,} predictions are in both logs.")] if same else []
-
-
-def _window(con: Connection, models: Sequence[str], zone: tzinfo) -> Window:
-    """All days that a log touches."""
-    values = {"start": datetime.min, "end": datetime.max, "model": None, "source": None}
-    first, last = con.execute(statement("drift_span"), values).fetchall()[0]
-    if first is None:
-        raise UsageError("a log holds failed predictions only")
-    span = periods.around(first, last, zone)
-    return Window(Log(con, models[0] if len(models) == 1 else None), span.start, span.end, zone)
-
-
-def _said(window: Window) -> str:
-    return periods.said(window.start, window.end, window.zone)
-
-
-def _models(con: Connection) -> list[str]:
-    return [model for (model,) in con.execute(statement("drift_models")).fetchall()]

@@ -223,24 +223,15 @@ class Window:
 
     def _read(self, name: str, cut: Sequence[Piece], places: Sequence[int]) -> Columns:
         """The `objects`, `confidences` or `classes` of pieces; their `key` is the place of the piece."""
-        whole, rest = self._split(cut, places)
+        whole, rest = _split(cut, places, [self._reads_rollups and piece.is_whole_hour for piece in cut])
         tables = [self._of_rollups(name, *whole)] if whole[0] else []
         return _joined([*tables, self._of_rows(name, *rest)] if rest[0] else tables)
-
-    def _split(self, cut: Sequence[Piece], places: Sequence[int]) -> tuple[tuple[list[Piece], list[int]], ...]:
-        """The pieces, with their places, that rollups tell of, and the others."""
-        pairs = list(zip(cut, places, strict=True))
-        whole = [self._reads_rollups and piece.is_whole_hour for piece in cut]
-        both = (
-            [pair for pair, is_whole in zip(pairs, whole, strict=True) if is_whole == kind] for kind in (True, False)
-        )
-        return tuple(([piece for piece, _ in some], [place for _, place in some]) for some in both)
 
     def _images(self, cut: Sequence[Piece], places: Sequence[int]) -> tuple[Whole, Whole]:
         """Images of the pieces as (place, number) pairs."""
         import numpy as np
 
-        whole, rest = self._split(cut, places)
+        whole, rest = _split(cut, places, [piece.is_whole_hour for piece in cut])
         key, inside = _of_hours(self.logged, *whole)
         found = [(key, self.logged.images[inside])]
         if rest[0]:
@@ -273,6 +264,18 @@ class Window:
         text = statement(f"drift_{name}_of_rows").format(key=key, rows=statement("drift_rows").format(**boxes))
         floor = ... if self.floor is None else self.floor
         return self._fetched(text, floor=floor, **cells(cut, places))
+
+
+def _split(
+    cut: Sequence[Piece], places: Sequence[int], chosen: Sequence[bool]
+) -> tuple[tuple[list[Piece], list[int]], tuple[list[Piece], list[int]]]:
+    """The chosen pieces with their places, and the others."""
+    found: tuple[tuple[list[Piece], list[int]], tuple[list[Piece], list[int]]] = (([], []), ([], []))
+    for piece, place, one in zip(cut, places, chosen, strict=True):
+        some = found[0 if one else 1]
+        some[0].append(piece)
+        some[1].append(place)
+    return found
 
 
 def _of_hours(logged: Hours, cut: Sequence[Piece], places: Sequence[int]) -> tuple[Whole, NDArray[np.bool_]]:

@@ -1,2 +1,2 @@
 -- How many predictions two logs have in common.
-SELECT count(*) FROM predictions SEMI JOIN other.predictions AS theirs USING (ts, prediction_id)
+SELECT count(*) FROM predictions SEMI JOIN theirs USING (ts, prediction_id) WHERE ts >= $start AND ts <= $end
