@@ -14,7 +14,7 @@ import pytest
 from detmon import Client, demo
 from detmon.drift.counts import Counts
 from detmon.drift.pieces import pieces
-from detmon.drift.windows import Log, Window
+from detmon.drift.windows import Log, Window, by_source
 from detmon.stats.blocks import Block, whole_days
 from detmon.store import Connection, Store
 
@@ -104,11 +104,14 @@ def test_one_source_and_the_rest_make_all(con: Connection) -> None:
     days = [Block(*day, 0) for day in whole_days(whole.start, whole.end, whole.zone)]
     parts = [replace(whole, source=name).days(days, range(24)) for name in whole.sources]
     assert np.array_equal(sum(part.objects for part in parts), whole.days(days, range(24)).objects)
+    with by_source(whole, whole):
+        sorted_first = [replace(whole, source=name).days(days, range(24)) for name in whole.sources]
+    assert all(map(equal, parts, sorted_first))
     blocks = [Block(whole.start, whole.end, 0, name) for name in whole.sources]
-    by_source = whole.of_sources(blocks)
+    of_sources = whole.of_sources(blocks)
     for number, part in enumerate(parts):
-        assert np.array_equal(by_source.confidence[number, 0], part.confidence.sum(axis=(0, 1)))
-        assert by_source.micro[number, 0] == part.micro.sum()
+        assert np.array_equal(of_sources.confidence[number, 0], part.confidence.sum(axis=(0, 1)))
+        assert of_sources.micro[number, 0] == part.micro.sum()
     assert {name: sum(labels.values()) for name, labels in whole.source_classes().items()} == {
         name: int(part.classes.sum()) for name, part in zip(whole.sources, parts, strict=True)
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import tzinfo
-from typing import Any
+from datetime import datetime, tzinfo
+from typing import Any, TypeAlias
 
 from detmon.drift import causes, sources
 from detmon.drift.compare import Comparison, compare
@@ -23,11 +23,12 @@ from detmon.drift.records import (
     Volume,
 )
 from detmon.drift.settings import Asked
-from detmon.drift.windows import Log, Window
+from detmon.drift.windows import Log, Window, by_source
 from detmon.stats.blocks import Note
 from detmon.stats.drift import significant_among
 from detmon.store import Connection
 
+Silence: TypeAlias = Callable[[Comparison, datetime], sources.Silent]
 DIGITS = 12
 """Significant digits of a number in a result: what comes after depends on the machine."""
 
@@ -49,20 +50,38 @@ def between(
     in_order: bool = True,
 ) -> DriftReport:
     """The verdict on two windows; `in_order`: the current one is the later, so that a source can fall silent."""
-    whole = _checked(reference, current, asked, in_order)
+    silent = sources.silent if in_order else sources.none_silent
+    whole = _checked(reference, current, asked, silent)
     report = _report(whole, model_id, texts, notes)
     if not asked.by_source:
         return report
-    names = sorted({*reference.sources, *current.sources})
-    singles = [
-        _checked(replace(reference, source=name), replace(current, source=name), asked, in_order) for name in names
-    ]
-    significant = significant_among([single.found.verdict for single in singles], asked.settings.q)
-    reports = tuple(
-        replace(_report(single, model_id, texts, []), source=name, significant_drift=moved)
-        for name, single, moved in zip(names, singles, significant, strict=True)
+    with by_source(reference, current):
+        reports = _by_source(reference, current, asked, model_id, texts)
+    gone = set(report.silent_sources)
+    return replace(
+        report,
+        sources=tuple(replace(one, silent_sources=(one.source,) if one.source in gone else ()) for one in reports),
     )
-    return replace(report, sources=reports)
+
+
+def _by_source(
+    reference: Window, current: Window, asked: Asked, model_id: str | None, texts: tuple[str, str]
+) -> list[DriftReport]:
+    """A report a source; one is significant when it is so among all of them."""
+    names = sorted({*reference.sources, *current.sources})
+    checks = [
+        _checked(replace(reference, source=name), replace(current, source=name), asked, sources.none_silent)
+        for name in names
+    ]
+    significant = significant_among([check.found.verdict for check in checks], asked.settings.q)
+    reports = []
+    for name, check, moved in zip(names, checks, significant, strict=True):
+        report = replace(_report(check, model_id, texts, []), source=name, significant_drift=moved)
+        if moved is False and check.found.verdict.significant_drift:
+            reason = f"Not beyond what one of {len(names)} sources shows by chance."
+            report = replace(report, reason=reason, reason_code="no_drift_among_sources", affected_classes=())
+        reports.append(report)
+    return reports
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,11 @@ class _Check:
     mix: SourceMix
 
 
-def _checked(reference: Window, current: Window, asked: Asked, in_order: bool) -> _Check:
+def _checked(reference: Window, current: Window, asked: Asked, silent: Silence) -> _Check:
     found = compare(reference, current, asked.block, asked.settings)
-    silent = sources.silent(found, asked.now) if in_order else sources.Silent()
-    return _Check(found, silent, sources.mix(found, always=asked.by_source and reference.source is None))
+    return _Check(
+        found, silent(found, asked.now), sources.mix(found, always=asked.by_source and reference.source is None)
+    )
 
 
 def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: list[Note]) -> DriftReport:

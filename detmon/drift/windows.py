@@ -6,7 +6,8 @@ source, blocks shorter than an hour) from its rows. Both give the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
@@ -288,6 +289,26 @@ def _of_hours(logged: Hours, cut: Sequence[Piece], places: Sequence[int]) -> tup
     number = np.minimum(np.searchsorted(starts, logged.hour), len(starts) - 1)
     inside = starts[number] == logged.hour
     return np.array(places, np.int64)[number[inside]], inside
+
+
+@contextmanager
+def by_source(reference: Window, current: Window) -> Iterator[None]:
+    """Lets both windows be read source by source: their rows are sorted once, in a table that hides the store's."""
+    made = []
+    try:
+        for con in {id(window.log.con): window.log.con for window in (reference, current)}.values():
+            mine = [window for window in (reference, current) if window.log.con is con]
+            values = {
+                "start": min(window.start for window in mine),
+                "end": max(window.end for window in mine),
+                "model": mine[0].log.model_id,
+            }
+            con.execute(statement("drift_by_source"), values)
+            made.append(con)
+        yield
+    finally:
+        for con in made:
+            con.execute("DROP TABLE temp.predictions")
 
 
 def _placed(table: Columns, places: Mapping[str | None, int]) -> Columns:
