@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from detmon.store import Connection, statement
@@ -39,31 +38,12 @@ class Written:
     vague: int
 
 
-@cache
-def schema() -> pa.Schema:
-    """The columns of verdicts on their way in.
-
-    `line` numbers the rows, `detection` is a box's place or id (null: the image), boxes are pixels, `ts` naive UTC.
-    """
-    import pyarrow as pa
-
-    texts = ("feedback_id", "prediction_id", "detection", "type", "true_label")
-    more = ("scope", "reviewer", "origin", "tide", "reason")
-    return pa.schema(
-        [
-            ("line", pa.int64()),
-            *((name, pa.string()) for name in texts),
-            *((name, pa.float32()) for name in "xywh"),
-            *((name, pa.string()) for name in more),
-            ("ts", pa.timestamp("us")),
-        ]
-    )
-
-
 def write(con: Connection, rows: pa.Table | pa.RecordBatchReader, now: datetime) -> Written:
-    """Store verdicts (an Arrow table or reader with the columns of `schema`), in the caller's transaction.
+    """Store verdicts, in the caller's transaction. Those whose id is stored are duplicates; rejected ones are returned.
 
-    Those whose id is stored are duplicates. Rejected ones are returned, not kept.
+    The columns: `line` (numbers the rows), `feedback_id` (no two alike), `prediction_id`, `detection` (a box's place or
+    id, null: the image), `type`, `true_label`, the true box `x, y, w, h` in pixels, `scope`, `reviewer`, `origin`,
+    `tide`, `reason`, and `ts` in naive UTC.
     """
     came = _Counted(rows)
     con.register("verdicts", came.reader())
@@ -80,10 +60,10 @@ def write(con: Connection, rows: pa.Table | pa.RecordBatchReader, now: datetime)
 
 
 def join_waiting(con: Connection, first_batch: int) -> tuple[int, int]:
-    """Join the verdicts that waited for predictions of the batches from `first_batch` on; returns how many joined.
+    """Join the verdicts that waited for predictions of the batches from `first_batch` on.
 
-    Those that contradict their prediction go to the quarantine; their number comes second. What this costs depends on
-    the batch and on what waits, not on the store. Runs in the caller's transaction.
+    Returns how many joined, and how many contradict their prediction: these go to the quarantine. What this costs
+    depends on the batch and on what waits, not on the store. Runs in the caller's transaction.
     """
     if _row(con, statement("any_waiting")) == (False,):
         return 0, 0

@@ -339,7 +339,9 @@ def test_feedback_waits_for_its_prediction(detmon: Shell) -> None:
     assert ask(detmon.folder, "SELECT count(*) FROM current_feedback") == [(0,)]
     assert [row["detection"] for row in rows(detmon, "--waiting") if row["prediction_id"] == "P8"] == ["0"]
     (detmon.folder / "log.jsonl").write_text(LOG)
-    detmon(*NOW, "ingest", "log.jsonl")
+    told = detmon(*NOW, "ingest", "log.jsonl").err
+    assert "2 verdicts had waited for these predictions" in told
+    assert "2 verdicts contradict their prediction" in told
     assert {(row["prediction_id"], row["detection_index"], row["type"], row["label"]) for row in rows(detmon)} == {
         ("P1", 1, "correct", "person"),
         ("P1", 1, "wrong_label", "person"),

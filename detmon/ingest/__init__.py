@@ -26,6 +26,7 @@ from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning
 from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
 from detmon.ingest.streams import Followed
 from detmon.store import Store, statement
+from detmon.verdicts import LATE
 
 BATCH_ROWS = 1_000_000
 BATCH_BOXES = 8_000_000
@@ -83,12 +84,16 @@ class _Run:
             time.sleep(max(0.0, self.last_write + GAP - time.monotonic()))
         while True:
             try:
-                self.batch.write(self.store, self.clock())
+                joined, contrary = self.batch.write(self.store, self.clock())
                 break
             except Conflict as conflict:
                 text = f"{conflict.log.path}:{conflict.reject.line}: {conflict.reject.reason}"
                 self._give_up(conflict.log, "refused", InputRefused(text, code=conflict.reject.code, curable=False))
         self.last_write = time.monotonic()
+        if joined:
+            self.note(f"{joined:,} verdicts had waited for these predictions")
+        if contrary:
+            self.note(f"{contrary:,} verdicts contradict their prediction: `quarantine list --file {LATE}`")
 
     def _read(self, log: Log, source: Source, options: Options) -> None:
         reading = self._open(source, options)

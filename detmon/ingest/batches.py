@@ -127,10 +127,13 @@ class Batch:
         self.rows = sum(table.num_rows for table in tables)
         self.boxes = sum(_boxes(table) for table in tables)
 
-    def write(self, store: Store, now: datetime) -> None:
-        """Write all that was gathered in one transaction, and start anew. Raises Conflict (nothing is written)."""
+    def write(self, store: Store, now: datetime) -> tuple[int, int]:
+        """Write all that was gathered in one transaction, and start anew. Raises Conflict (nothing is written).
+
+        Returns how many verdicts had waited for it, and how many of them contradict it.
+        """
         if not self._shares:
-            return
+            return 0, 0
         staged = _Staged(self._staging, self._shares)
         failpoints.reach("ingest.staged")
         with store.writing(create=True) as con, _said_plainly(store), transaction(con):
@@ -142,6 +145,7 @@ class Batch:
         for share, written in zip(self._shares, staged.manifest, strict=True):
             share.log.count(written)
         self._shares, self.rows, self.boxes = [], 0, 0
+        return staged.joined
 
     def close(self) -> None:
         """Give the memory back."""
@@ -171,6 +175,7 @@ class _Staged:
         self.rejects = [list(share.rejects) for share in shares]
         self.duplicates = [0] * len(shares)
         self.manifest: list[dict[str, Any]] = []
+        self.joined = (0, 0)
         self.table = _gathered(shares)
         if self.table.num_rows:
             self._take_out_repeated()
@@ -190,7 +195,7 @@ class _Staged:
         if self.table.num_rows:
             models.register_seen(con, sorted(self.table["model_id"].unique().to_pylist()), now)
             merge_fragments(con, *_span(self.table["ts"]))
-            verdicts.join_waiting(con, first_batch)
+            self.joined = verdicts.join_waiting(con, first_batch)
 
     def _take_out_repeated(self) -> None:
         """Remove the rows that the batch has twice. Rare: only where hashes of ids meet are the ids compared."""
