@@ -1,4 +1,4 @@
-"""Verdicts: which of them count, and which images they review."""
+"""Verdicts: which of them count, how they come in, and what becomes of bad ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from conftest import Shell
 from stored import Row, at, store
 from verdicts import Verdict, judge
 
-from detmon.store import Store, statement
+from detmon.store import Store
 
 BOXES = [("car", 0.9), ("person", 0.6), ("car", 0.3)]
 
@@ -25,12 +25,6 @@ BOXES = [("car", 0.9), ("person", 0.6), ("car", 0.3)]
 def ask(folder: Path, query: str, **values: Any) -> list[tuple[Any, ...]]:
     with Store(folder / "detmon.duckdb").reading() as con:
         return con.execute(query, values).fetchall()
-
-
-def reviewed(folder: Path) -> dict[str, tuple[int, int, bool]]:
-    """Images that have a verdict: served, judged, complete."""
-    found = ask(folder, statement("reviewed_images"), model="m", start=at(0), end=at(3600))
-    return {row[0]: (row[9], row[4], row[10]) for row in found}
 
 
 def test_the_newest_verdict_of_a_box_counts(tmp_path: Path) -> None:
@@ -64,16 +58,13 @@ def test_missed_objects_add_up_until_the_next_complete_look(tmp_path: Path) -> N
     assert counting == [("missed_object", "match"), ("wrong_box", "import")]
 
 
-def test_an_image_is_reviewed_when_all_served_boxes_are(tmp_path: Path) -> None:
-    rows = [Row(at(0), boxes=BOXES), Row(at(1), boxes=BOXES), Row(at(2), boxes=BOXES), Row(at(3))]
-    store(tmp_path, rows)
-    judge(tmp_path, [Verdict("p0", index=0), Verdict("p1", index=0), Verdict("p1", "false_positive", index=1)])
-    judge(tmp_path, [Verdict("p2", "missed_object", scope="exhaustive"), Verdict("p3")])
-    expected = {"p0": (2, 1, False), "p1": (2, 2, True), "p2": (2, 0, True), "p3": (0, 0, True)}
-    assert reviewed(tmp_path) == expected  # nobody judged a box of 0.3: it was not served
-    judge(tmp_path, [Verdict("p0", "missed_object", reviewer="a", scope="exhaustive")])
-    judge(tmp_path, [Verdict("p0", "missed_object", reviewer="a", ts=1)])  # the later word of this reviewer
-    assert reviewed(tmp_path)["p0"] == (2, 1, False)
+def test_each_reviewer_says_last_what_was_looked_at(tmp_path: Path) -> None:
+    store(tmp_path, [Row(at(0), boxes=BOXES), Row(at(1))])
+    judge(tmp_path, [Verdict("p0", index=0, reviewer="a", scope="exhaustive"), Verdict("p0", index=1), Verdict("p1")])
+    looked_at = "SELECT prediction_id, judged, exhaustive FROM image_reviews ORDER BY 1"
+    assert ask(tmp_path, looked_at) == [("p0", 2, True), ("p1", 0, False)]
+    judge(tmp_path, [Verdict("p0", "missed_object", reviewer="a", ts=1)])
+    assert ask(tmp_path, looked_at) == [("p0", 2, False), ("p1", 0, False)]
 
 
 # --- one at a time, through the front door ---
