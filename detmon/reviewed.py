@@ -348,6 +348,11 @@ class Sample:
         """The images that count."""
         return self.w > 0
 
+    @property
+    def speaks(self) -> bool:
+        """Whether they speak for the whole period."""
+        return self.basis not in (None, "flagged")
+
     def of(self, chosen: Flags) -> Sample:
         """The part of the sample that is `chosen`."""
         return replace(self, w=self.w * chosen)

@@ -266,6 +266,22 @@ def test_without_a_random_sample_reviews_speak_for_flagged_images(detmon: Shell)
     assert "Of the flagged images" in detmon("quality", "show", "--model", "m").out
 
 
+def test_a_census_of_boxes_leaves_recall_to_the_sample(tmp_path: Path) -> None:
+    """All boxes are judged, but only flagged images were looked at as a whole: no recall of the period."""
+    store(tmp_path, mixed())
+    engine(tmp_path, random=False)
+    chosen = items(tmp_path)
+    scopes = [(f"p{n}", "exhaustive" if f"p{n}" in chosen else "boxes_only") for n in range(400)]
+    judge(tmp_path, [Verdict(name, "correct", 0, scope) for name, scope in scopes])
+    report = show(tmp_path, by="source")
+    assert (report.basis, report.precision.value, report.recall, report.of_flagged_images) == ("census", 1, None, None)
+    assert codes(report, "recall") == ["flagged_only"]
+    assert codes(report, "precision") == []
+    assert report.sources
+    assert {source.recall for source in report.sources} == {None}
+    assert {one.recall for one in report.classes} == {None}
+
+
 def test_an_unreviewed_rate_and_few_answers(tmp_path: Path) -> None:
     chosen = wrong_when_low(tmp_path, share=0.6)
     report = show(tmp_path)
@@ -420,7 +436,9 @@ def test_two_days_are_too_few_witnesses_of_more(tmp_path: Path) -> None:
     near = tmp_path / "near"
     near.mkdir()
     store(near, [Row(at(n), source="cam-1", boxes=BOXES) for n in range(60)])
-    assert "few_clusters" in told(show_all(near))
+    report = show_all(near)
+    assert "few_clusters" in told(report)
+    assert report.precision.clusters is None
 
 
 def show_all(folder: Path) -> QualityReport:

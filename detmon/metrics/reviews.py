@@ -110,7 +110,7 @@ def _measured(
     of = reviewed.recall if name == "recall" else reviewed.precision
     sample = _unweighted(reviews) if name == "feedback_score" else weights[name == "recall"]
     pair, part = of(reviews, code), sample.of(chosen)
-    if sample.basis in (None, "flagged"):
+    if not sample.speaks:
         there = chosen & reviews.images.complete
         return Measured(None, int(pair[1][there].sum()), reason=sample.reasons[-1].code)
     found = reviewed.estimate(reviews, part, pair, _least(reviews.settings, label), of_class=label is not None)

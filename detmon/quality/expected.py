@@ -179,9 +179,8 @@ def past(history: Reviews, weights: Sample, end: datetime) -> Past | Reason:
     """What all reviews up to `end` say of confidences, or why they say nothing of them now."""
     import numpy as np
 
-    if weights.basis in (None, "flagged"):
-        code = weights.reasons[-1].code
-        return _refused(code, weights.reasons[-1].message)
+    if not weights.speaks:
+        return _refused(weights.reasons[-1].code, weights.reasons[-1].message)
     boxes = reviewed_boxes(history, weights)
     curves = boxes.curves()
     if curves is None:

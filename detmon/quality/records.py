@@ -16,7 +16,7 @@ class Estimate(Record):
     """A number with its 95 % interval; `value` is None where the report's reasons say why.
 
     `n` is what was counted (boxes, objects, images), `effective_n` how many independent ones tell as much,
-    `clusters` how many days of sources the interval rests on.
+    `clusters` how many days (or hours) of sources the interval rests on; None where each image had to be its own.
     """
 
     value: float | None

@@ -66,27 +66,21 @@ def show(
 ) -> QualityReport:
     """The quality of a model in `period`; `dataset` chooses among several engines of the model."""
     reviews = reviewed.read(con, model_id, period, zone, settings, dataset)
-    boxes, objects = reviewed.sample(reviews), reviewed.sample(reviews, exhaustive=True)
-    marked = Reviewed(
-        reviews.totals.images,
-        int(reviews.images.complete.sum()),
-        int((~reviews.images.complete).sum()),
-        int(boxes.counted.sum()),
-        None if reviews.floor is None else round(reviews.floor, 6),
-    )
+    boxes, objects = _samples(reviews)
+    marked = _marked(reviews, boxes)
     if objects.basis == "census":
         reviews = reviewed.with_unmarked(con, reviews, zone)
-        boxes, objects = reviewed.sample(reviews), reviewed.sample(reviews, exhaustive=True)
+        boxes, objects = _samples(reviews)
     whole = _figures(reviews, boxes, objects)
     reasons = whole.reasons
-    if marked.partly_marked and reviews.totals.images:
+    if marked.partly_marked:
         told = f"{marked.partly_marked:,} images with only some of their served boxes judged are left out"
         reasons.add(Reason("partly_marked", told))
     flagged, shown = None, whole
     if boxes.basis == "flagged":
         flagged = OfFlaggedImages(whole.precision, whole.recall, whole.errors)
         shown = _Figures(_absent(whole.precision.n), None, dict.fromkeys((*ERRORS, "missed_object")), reasons)
-    known = boxes.basis not in (None, "flagged")
+    known = boxes.speaks
     report = QualityReport(
         model_id=reviews.model_id,
         start=reviews.totals.first,
@@ -109,6 +103,22 @@ def show(
         reasons=(),
     )
     return replace(_with_scores(con, report, reviews, boxes, reasons, zone), reasons=reasons.listed())
+
+
+def _samples(reviews: Reviews) -> tuple[Sample, Sample]:
+    """The images that speak for boxes, and those that speak for objects; of flagged images both or only the former."""
+    boxes, objects = reviewed.sample(reviews), reviewed.sample(reviews, exhaustive=True)
+    if objects.basis == "flagged" != boxes.basis:
+        objects = Sample(None, objects.w * 0, objects.reasons[-1:])
+    return boxes, objects
+
+
+def _marked(reviews: Reviews, boxes: Sample) -> Reviewed:
+    """What stands behind the figures."""
+    complete = reviews.images.complete
+    floor = None if reviews.floor is None else round(reviews.floor, 6)
+    counted = int(boxes.counted.sum())
+    return Reviewed(reviews.totals.images, int(complete.sum()), int((~complete).sum()), counted, floor)
 
 
 class _Reasons:
@@ -206,7 +216,10 @@ def _derived_errors(reviews: Reviews, boxes: Sample, needs: Least) -> dict[str, 
 def _shown(found: Estimated) -> Estimate | None:
     """An estimate as users see it; None without one."""
     ratio = found.ratio
-    return Estimate(ratio.value, ratio.low, ratio.high, ratio.n, ratio.effective_n, ratio.clusters) if ratio else None
+    if ratio is None:
+        return None
+    clusters = None if ratio.single else ratio.clusters
+    return Estimate(ratio.value, ratio.low, ratio.high, ratio.n, ratio.effective_n, clusters)
 
 
 def _absent(n: int) -> Estimate:
@@ -214,8 +227,10 @@ def _absent(n: int) -> Estimate:
 
 
 def _f1(figures: _Figures) -> float | None:
-    precision, recall = figures.precision.value, figures.recall and figures.recall.value
-    return 2 * precision * recall / (precision + recall) if precision and recall else None
+    precision, recall = figures.precision.value, figures.recall.value if figures.recall else None
+    if precision is None or recall is None:
+        return None
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _classes(reviews: Reviews, boxes: Sample, objects: Sample) -> Iterator[ClassQuality]:
@@ -223,22 +238,16 @@ def _classes(reviews: Reviews, boxes: Sample, objects: Sample) -> Iterator[Class
     for code, label in enumerate(reviews.verdicts.labels):
         precision = estimate(reviews, boxes, reviewed.precision(reviews, code), OF_A_CLASS, of_class=True)
         recall = estimate(reviews, objects, reviewed.recall(reviews, code), OF_A_CLASS, of_class=True)
-        known = boxes.basis != "flagged"
         if precision.n or recall.n:
-            yield ClassQuality(
-                label,
-                precision.n,
-                recall.n,
-                _shown(precision) if known else None,
-                _shown(recall) if known else None,
-            )
+            known = _shown(precision) if boxes.speaks else None, _shown(recall) if objects.speaks else None
+            yield ClassQuality(label, precision.n, recall.n, *known)
 
 
 def _confusion(reviews: Reviews, boxes: Sample) -> Iterator[Confusion]:
     """What the reviewed boxes of each label are, most boxes first."""
     import numpy as np
 
-    verdicts, known = reviews.verdicts, boxes.basis not in (None, "flagged")
+    verdicts = reviews.verdicts
     there = verdicts.judged & boxes.counted[verdicts.image]
     weight = boxes.w[verdicts.image]
     for code, label in enumerate(verdicts.labels):
@@ -251,7 +260,7 @@ def _confusion(reviews: Reviews, boxes: Sample) -> Iterator[Confusion]:
             if true == -1:  # an object of an unknown label is in the total only
                 alike &= verdicts.kind == FALSE_POSITIVE
             if n := int(alike.sum()):
-                share = float(weight[alike].sum()) / total if known and enough else None
+                share = float(weight[alike].sum()) / total if boxes.speaks and enough else None
                 found.append(Confusion(label, None if true == -1 else verdicts.labels[true], n, share))
         yield from sorted(found, key=lambda row: -row.n)
 
@@ -301,6 +310,8 @@ def _with_scores(
         return report
     history = _history(con, reviews, zone)
     weights = boxes if history is reviews else reviewed.sample(history)
+    if boxes.speaks and not weights.speaks:
+        history, weights = reviews, boxes
     past = expected.past(history, weights, end)
     if isinstance(past, Reason):
         reasons.add(past)
