@@ -585,6 +585,8 @@ class Client:
         if assume_random is not None:
             settings = dataclasses.replace(settings, assume_random=assume_random)
         against = None
+        if ground_truth is None and (min_confidence, image_id, image_size, label, source) != (None,) * 5:
+            raise UsageError("these options say how ground truth is read", "--ground-truth FILE names it")
         if ground_truth is not None:
             against = truth.Against(Path(ground_truth), settings, min_confidence, image_id, image_size, label, source)
         with self.store.reading() as con:

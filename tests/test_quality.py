@@ -453,6 +453,33 @@ def test_a_budget_that_leaves_no_probability(tmp_path: Path) -> None:
     assert codes(show(tmp_path), "recall") == ["not_estimable"]
 
 
+# --- for people ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["text", "markdown"])
+def test_the_report_for_people(detmon: Shell, format: str) -> None:
+    store(detmon.folder, images())
+    engine(detmon.folder, 0.5)
+    chosen = items(detmon.folder)
+    mark = [verdict for verdict in verdicts(range(60)) if verdict.prediction in chosen]
+    corrected = Verdict("p3", "wrong_label", 0, "exhaustive", "truck", ts=3)
+    others = [f"p{place}" for place in range(60) if f"p{place}" not in chosen]
+    judge(detmon.folder, [*mark, corrected, *(Verdict(name, index=0) for name in others[:3])])
+    lines = detmon("quality", "show", "--model", "m", "--by", "source", "--format", format).out.splitlines()
+    shown = "".join(line.rstrip() + "\n" for line in lines)
+    golden = Path(__file__).parent / "golden" / {"text": "quality.txt", "markdown": "quality.md"}[format]
+    assert shown == golden.read_text("utf-8")
+
+
+def test_the_report_as_a_page(detmon: Shell) -> None:
+    store(detmon.folder, images(60, [("<script>alert(1)</script>", 0.9)]))
+    judge(detmon.folder, [Verdict(f"p{place}", index=0, scope="exhaustive") for place in range(60)])
+    page = detmon("quality", "show", "--model", "m", "--format", "html").out
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "Precision 1.000" in page
+
+
 # --- wrong input ---------------------------------------------------------------------------------------------------
 
 
@@ -479,3 +506,4 @@ def test_unknown_names_are_refused(detmon: Shell) -> None:
     assert "unknown model 'n'" in detmon("quality", "show", "--model", "n", code=2).err
     assert "--by label" not in detmon("quality", "show", "--model", "m", "--by", "colour", code=2).err
     assert "unknown dataset" in detmon("quality", "show", "--model", "m", "--dataset", "x", code=2).err
+    assert "--ground-truth" in detmon("quality", "show", "--model", "m", "--min-confidence", 0.5, code=2).err

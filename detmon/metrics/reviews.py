@@ -53,11 +53,13 @@ def _zone(con: Connection, model_id: str) -> tzinfo:
 def _measure_window(
     con: Connection, selection: Selection, window: Window, zone: tzinfo, batch: Sequence[Wanted]
 ) -> dict[Wanted, dict[Labels, Measured]]:
+    import numpy as np
+
     settings = next((one.metric.reviews for one in batch if one.metric.reviews), reviewed.DEFAULTS)
     reviews = reviewed.read(con, selection.model_id, Period(*window, ""), zone, settings)
     keys = [key for key in selection.by if key != "label"]
     values = {key: _values(con, key) for key in {*keys, *(key for key, _ in selection.where if key != "label")}}
-    kept = reviews.images.served >= 0
+    kept = np.ones(len(reviews.images), bool)
     for key, value in selection.where:
         if key != "label":
             kept &= values[key] == value

@@ -186,7 +186,7 @@ def past(history: Reviews, weights: Sample, end: datetime) -> Past | Reason:
     if curves is None:
         told = (
             f"{len(boxes.w):,} boxes in {len(np.unique(boxes.image)):,} images are reviewed; "
-            f"{calibration.PLATT_BOXES} in {calibration.PLATT_IMAGES} needed for an expected precision"
+            f"{calibration.PLATT_BOXES} in {calibration.PLATT_IMAGES} are needed"
         )
         return _refused("too_few", told)
     until = EPOCH + timedelta(seconds=int(history.images.seconds[weights.counted].max()))
