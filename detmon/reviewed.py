@@ -90,7 +90,6 @@ class Engine:
     dataset_id: str
     dataset: str
     selected: int
-    inestimable: int
     others: tuple[str, ...] = ()
 
 
@@ -397,9 +396,6 @@ def _selected(reviews: Reviews, engine: Engine, counted: Flags, *, exhaustive: b
 
     images, totals = reviews.images, reviews.totals
     none = np.zeros(len(images))
-    if engine.inestimable:
-        told = f"the budget of {engine.dataset!r} leaves {engine.inestimable:,} images without a known probability"
-        return Sample(None, none, (Reason("not_estimable", told),))
     cells = list(_cells(reviews, exhaustive=exhaustive))
     weight = estimation.weights(cells)
     if isinstance(weight, float):

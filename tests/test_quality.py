@@ -446,13 +446,6 @@ def show_all(folder: Path) -> QualityReport:
     return show(folder)
 
 
-def test_a_budget_that_leaves_no_probability(tmp_path: Path) -> None:
-    wrong_when_low(tmp_path)
-    with Store(tmp_path / "detmon.duckdb").writing() as con, transaction(con):
-        con.execute("UPDATE items SET estimable = false WHERE prediction_id IN (SELECT min(prediction_id) FROM items)")
-    assert codes(show(tmp_path), "recall") == ["not_estimable"]
-
-
 # --- for people ----------------------------------------------------------------------------------------------------
 
 
