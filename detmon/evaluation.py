@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,8 @@ def _common(images: pa.Table, truth: Truth, style: str | None) -> tuple[Places, 
     ids = image_ids(images["image_id"].combine_chunks(), style)
     found = pc.index_in(ids, pa.array(truth.images, pa.string()))
     place = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    unclear = _unclear(ids, images["image_id"].combine_chunks(), truth)
+    place[unclear] = -1
     if not (place >= 0).any():
         theirs = repr(truth.images[0]) if truth.images else "no image"
         ours = repr(ids[0].as_py()) if len(ids) else "no prediction in this period"
@@ -187,6 +190,10 @@ def _common(images: pa.Table, truth: Truth, style: str | None) -> tuple[Places, 
             code="no_common_images",
         )
     warnings = []
+    if unclear.any():
+        n = int(unclear.sum())
+        message = f"{n} predictions are left out: --image-id {style} gives several images one id"
+        warnings.append(Warned("same_image_id", message, n))
     alone = np.setdiff1d(np.arange(len(truth.images)), place)
     if len(alone):
         names = _some([truth.images[k] for k in alone[:NAMED].tolist()], len(alone))
@@ -196,6 +203,19 @@ def _common(images: pa.Table, truth: Truth, style: str | None) -> tuple[Places, 
         names = _some([ids[k].as_py() for k in without[:NAMED].tolist()], len(without))
         warnings.append(Warned("no_truth", f"{len(without)} predictions have no ground truth: {names}", len(without)))
     return place, warnings
+
+
+def _unclear(ids: pa.Array, paths: pa.Array, truth: Truth) -> Flags:
+    """Which predictions have an id that stands for several images, of the log or of the ground truth."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    said = pa.table({"id": ids, "path": paths}).group_by("id").aggregate([("path", "count_distinct")])
+    several = said.filter(pc.greater(said["path_count_distinct"], 1))["id"].to_pylist()
+    twice = [name for name, n in Counter(truth.images).items() if n > 1]
+    found: Flags = pc.is_in(ids, pa.array([*several, *twice], pa.string())).to_numpy(zero_copy_only=False)
+    return found.astype(np.bool_)
 
 
 def _labels(column: pa.ChunkedArray, truth: Truth) -> tuple[list[str], Places]:

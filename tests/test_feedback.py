@@ -312,6 +312,16 @@ def test_the_same_rows_in_every_dialect(logged: Shell, kind: str) -> None:
     assert told == {(*row[:1], row[1] if row[0] != "P3" else 0, *row[2:4]) for row in TOLD}
 
 
+def test_fields_that_come_late_in_a_file(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detmon.feedback.reading.SAMPLE", 1)
+    first, second = '{"prediction_id": "P1", "type": "correct", "detection_index": 0}', '{"prediction_id": "P2", '
+    second += '"type": "missed_object", "true_label": "car", "bbox": {"x": 1, "y": 2, "w": 3, "h": 4}}'
+    assert counts(imported(logged, first + "\n" + second)) == (2, 0, 0, 0)
+    found = rows(logged, "--type", "missed_object")[0]
+    assert (found["true_label"], found["bbox"]) == ("car", [1, 2, 3, 4])
+    assert counts(imported(logged, "\n\n" + HEADER + "P1,1,correct,,,\n")) == (1, 0, 0, 0)
+
+
 def test_text_that_is_none(logged: Shell) -> None:
     data = HEADER.encode() + b"P1,0,wrong_label,caf\xe9,,\nP1,1,correct,,,\n"
     answer = imported(logged, data)

@@ -171,6 +171,26 @@ def test_an_image_that_was_logged_twice_is_judged_twice(detmon: Shell) -> None:
     assert (answer["predictions"], answer["objects"], answer["feedback"]["correct"]) == (2, 8, 2)
 
 
+def test_ids_that_stand_for_several_images_are_left_out(detmon: Shell) -> None:
+    log_of(detmon, {"x/a.jpg": LOGGED["a.jpg"], "y/a.jpg": LOGGED["a.jpg"], "b.jpg": [], "c.jpg": []})
+    path = coco(detmon.folder / "gt.json", {"a.jpg": TRUE["a.jpg"], "1/b.jpg": [], "2/b.jpg": [], "c.jpg": []})
+    answer = match(detmon, path, "--image-id", "name")
+    assert answer["predictions"] == 1
+    messages = [warning["message"] for warning in answer["warnings"] if warning["code"] == "same_image_id"]
+    assert messages == [
+        "1 images have the id of another one",
+        "3 predictions are left out: --image-id name gives several images one id",
+    ]
+
+
+@pytest.mark.parametrize("boxes", [[], LOGGED["a.jpg"]])
+def test_images_without_objects(detmon: Shell, boxes: Any) -> None:
+    log_of(detmon, {"a.jpg": boxes})
+    answer = match(detmon, coco(detmon.folder / "gt.json", {"a.jpg": []}))
+    assert (answer["objects"], answer["recall"], answer["feedback"]["false_positive"]) == (0, None, len(boxes))
+    assert len(current(detmon)) == max(1, len(boxes))
+
+
 # --- formats ---
 
 

@@ -53,7 +53,7 @@ def add(
         if value is not None and value not in known:
             raise UnknownName(kind, value, known)
     feedback_id = f"fb_{uuid4().hex[:12]}"
-    box = None if bbox is None else bbox if isinstance(bbox, str) else str([float(side) for side in bbox])
+    box = bbox if bbox is None or isinstance(bbox, str) else ", ".join(map(str, bbox))
     cells: dict[str, object] = {
         **{"line": 1, "prediction_id": prediction_id, "detection_index": None if detection is None else str(detection)},
         **{"feedback_type": type, "true_label": label, "bbox": box, "scope": scope, "reviewer": reviewer},

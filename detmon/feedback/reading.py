@@ -46,6 +46,11 @@ class Columns:
     """Column → field."""
     others: tuple[str, ...]
 
+    def completed(self) -> Columns:
+        """With the fields that objects further on may have."""
+        missing = [name for name in FIELDS if name not in self.fields.values()]
+        return Columns({**self.fields, **{name: name for name in missing}}, self.others)
+
     def unknown(self) -> dict[str, str | None]:
         """Each column that is ignored, with the field that was perhaps meant."""
         return {name: nearest(name, FIELDS) for name in self.others}
@@ -141,7 +146,8 @@ def _csv(con: Connection, data: Input) -> Columns:
     mark, names = _header(data)
     found = columns_of(names, data.name)
     path = data.as_path()
-    if not data.head.startswith(WIDE) and _csv_at_once(con, str(path), mark, names, found):
+    headed = data.head[:1] not in (b"\r", b"\n") and not data.head.startswith(WIDE)
+    if headed and _csv_at_once(con, str(path), mark, names, found):
         return found
     encoding = "utf-16" if data.head.startswith(WIDE) else "utf-8-sig"
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as text:
@@ -212,7 +218,7 @@ def _json_lines(con: Connection, data: Input) -> Columns:
     path = data.as_path()
     with path.open("rb") as lines:
         keys = _keys(_object(line) for line in islice(lines, SAMPLE))
-    found = columns_of(keys, data.name)
+    found = columns_of(keys, data.name).completed()
     if _json_at_once(con, str(path), found):
         return found
     with path.open("rb") as lines:
@@ -238,7 +244,7 @@ def _json_array(con: Connection, data: Input) -> Columns:
         objects = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{data.name} is cut off or no JSON: {error}", code="unreadable") from None
-    found = columns_of(_keys(objects[:SAMPLE]), data.name)
+    found = columns_of(_keys(objects), data.name)
     _slowly(con, (_json_row(line, one, found) for line, one in enumerate(objects, 1)))
     return found
 

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detmon import evaluation, failpoints, verdicts
 from detmon.evaluation import Joined, Rules
@@ -17,7 +17,9 @@ from detmon.store import Store, connect, statement, transaction
 from detmon.times import Period
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 REVIEWER = "ground-truth"
 REASONS = {"Bkg": "background", "Both": "both"}
@@ -97,20 +99,30 @@ def _rows(joined: Joined, found: Matches) -> pa.Table:
     tide = np.concatenate([found.kind[judged], np.full(len(missed), "Miss"), np.full(len(bare), "")])
     index = np.concatenate([joined.index[judged], np.full(len(missed), -1), nothing])
     boxed = (object_ >= 0) & (type_ != "correct")
-    true = joined.objects.label[object_]
+    known, of_known = object_ >= 0, object_[object_ >= 0]
     columns = {
         "line": pa.array(np.arange(1, len(place) + 1)),
         "prediction_id": pa.array(joined.predictions, pa.string()).take(pa.array(place)),
         "detection": pa.array(index, mask=index < 0).cast(pa.string()),
         "type": pa.array(type_.tolist(), pa.string()),
-        "true_label": pa.array(joined.labels, pa.string()).take(pa.array(true, mask=object_ < 0)),
-        "number": pa.array(joined.number[object_], mask=object_ < 0),
+        "true_label": pa.array(joined.labels, pa.string()).take(_spread(joined.objects.label[of_known], known)),
+        "number": _spread(joined.number[of_known], known),
         "tide": pa.array([kind or None for kind in tide.tolist()], pa.string()),
         "reason": pa.array(_reasons(type_.tolist(), tide.tolist()), pa.string()),
     }
-    sides = joined.objects.xywh[:, object_].astype(np.float32)
-    boxes = {name: pa.array(side, mask=~boxed) for name, side in zip("xywh", sides, strict=True)}
+    sides = joined.objects.xywh[:, object_[boxed]].astype(np.float32)
+    boxes = {name: _spread(side, boxed) for name, side in zip("xywh", sides, strict=True)}
     return pa.table({**columns, **boxes})
+
+
+def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> pa.Array:
+    """The values at these places, null elsewhere."""
+    import numpy as np
+    import pyarrow as pa
+
+    whole = np.zeros(len(where), values.dtype)
+    whole[where] = values
+    return pa.array(whole, mask=~where)
 
 
 def _reasons(types: list[str], kinds: list[str]) -> list[str | None]:

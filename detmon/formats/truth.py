@@ -129,7 +129,7 @@ class _Made:
         names = image_ids(pa.array(list(self.images), pa.string()), self.options.image_id).to_pylist()
         twice = len(names) - len(set(names))
         if twice:
-            self.found["same_image_id", "images share their id with another: --image-id makes it too short"] = twice
+            self.found["same_image_id", "images have the id of another one"] = twice
         columns = list(zip(*sorted(self.rows, key=lambda row: row[0]), strict=True)) or [()] * 9
         sides = np.array(columns[2:6], np.float64).reshape(4, -1)
         boxes = Boxes(np.array(columns[0], np.int64), np.array(columns[1], np.int64), sides)
