@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detmon.data_engine import disagreement
+from detmon.data_engine.settings import just_below
 from detmon.data_engine.taken import USUAL_AREA, Taken
 
-MILLION = 1_000_000
 RANDOM = "random_sample"
 _LABELS = "list_transform(p.detections, lambda d: d.label)"
 
@@ -44,9 +44,9 @@ def _low_confidence(config: Mapping[str, Any]) -> list[Condition]:
     said = config["low_confidence"]
     if not said["enabled"]:
         return []
-    below = (round(said["threshold"] * MILLION) - 0.5) / MILLION  # confidences count in whole millionths
+    values = {"low_confidence": just_below(said["threshold"])}
     sql = "CAST(p.confidence_min AS DOUBLE) < $low_confidence"
-    return [Condition("low_confidence", said["sample_rate"], sql, ("confidence_min",), {"low_confidence": below})]
+    return [Condition("low_confidence", said["sample_rate"], sql, ("confidence_min",), values)]
 
 
 def _edge_cases(config: Mapping[str, Any], taken: Taken | None) -> list[Condition]:
@@ -103,7 +103,7 @@ def _random(config: Mapping[str, Any]) -> list[Condition]:
 
 def chance(found: Sequence[Condition]) -> str:
     """Whether a prediction has any chance at all."""
-    return f"({' OR '.join(one.sql for one in found)})" if found else "false"
+    return f"({' OR '.join(one.sql for one in found)})"
 
 
 def below(found: Sequence[Condition]) -> str:

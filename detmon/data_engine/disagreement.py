@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from detmon.data_engine.settings import just_below
 from detmon.matching import one_to_one
 from detmon.store import Connection, statement
 
@@ -21,9 +22,10 @@ def find(con: Connection, said: Mapping[str, Any], values: Mapping[str, Any], hi
     """
     partners = statement("engine_partners").format(bucket=statement("bucket"))
     con.execute(partners, {**values, "other": said["other_model"], "highest": highest})
-    con.execute(statement("engine_boxes"), {"lowest": (round(said["min_confidence"] * 1e6) - 0.5) / 1e6})
-    compared = con.execute(statement("engine_compared"), {"iou": said["iou"]}).fetchall()
-    pairs = [pair for pair, agree, candidates in compared if agree is False or not _agree(candidates)]
+    con.execute(statement("engine_boxes"), {"lowest": just_below(said["min_confidence"])})
+    con.execute(statement("engine_compared"), {"iou": said["iou"]})
+    unclear = con.execute(statement("engine_unclear")).fetchall()
+    pairs = [pair for pair, candidates in unclear if not _agree(candidates)]
     con.execute(statement("engine_disagreeing"), {"pairs": pairs})
     con.execute(statement("engine_late"))
 

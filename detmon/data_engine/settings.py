@@ -194,6 +194,11 @@ def takes(config: Mapping[str, Any]) -> bool:
     return bool(sizes or config["rare_classes"]["enabled"] or config["new_classes"]["enabled"])
 
 
+def just_below(confidence: float) -> float:
+    """Half a millionth below a confidence: they count in whole millionths, however a FLOAT holds them."""
+    return (round(confidence * 1e6) - 0.5) / 1e6
+
+
 def reaches_all(config: Mapping[str, Any]) -> bool:
     """Whether every prediction has a chance to be selected, so that estimates can speak for all of them."""
     return bool(config["random_sample"]["enabled"] and config["random_sample"]["rate"] > 0)

@@ -78,15 +78,16 @@ CREATE VIEW item_states AS
   WITH floors AS (
     SELECT model_id, min(confidence) AS floor FROM feedback WHERE NOT waiting GROUP BY model_id),
   looked_at AS (
-    SELECT i.item_id, r.exhaustive, r.judged,
-      array_length(list_filter(p.detections,
-        lambda d: d.confidence IS NULL OR d.confidence >= coalesce(f.floor, 0))) AS served
+    SELECT i.item_id, i.ts, i.prediction_id, r.exhaustive, r.judged, coalesce(f.floor, 0) AS floor
     FROM items i
       JOIN image_reviews r ON r.model_id = i.model_id AND r.predicted_at = i.ts AND r.prediction_id = i.prediction_id
       JOIN floors f ON f.model_id = i.model_id
-      JOIN predictions p ON p.ts = i.ts AND p.prediction_id = i.prediction_id
     WHERE i.status = 'needs_review' AND (i.set_at IS NULL OR r.reviewed_at > i.set_at)),
   complete AS (
-    SELECT DISTINCT item_id FROM looked_at WHERE exhaustive OR judged >= served)
+    SELECT item_id FROM looked_at WHERE exhaustive
+    UNION  -- the log is read only where boxes have to be counted
+    SELECT l.item_id FROM looked_at l JOIN predictions p ON p.ts = l.ts AND p.prediction_id = l.prediction_id
+    WHERE NOT l.exhaustive AND l.judged >= array_length(list_filter(p.detections,
+      lambda d: d.confidence IS NULL OR d.confidence >= l.floor)))
   SELECT i.* EXCLUDE (status), CASE WHEN c.item_id IS NULL THEN i.status ELSE 'reviewed' END AS status
   FROM items i LEFT JOIN complete c USING (item_id);

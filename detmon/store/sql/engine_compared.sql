@@ -1,5 +1,6 @@
 -- Pairs that cannot be said to agree: `agree` is false where some box has no partner of its label at all; where boxes
 -- have several, it is NULL and `candidates` (mine, theirs, IoU) decide.
+CREATE OR REPLACE TEMP TABLE compared AS
 WITH candidates AS (
   SELECT * FROM (
     SELECT pair, mine, theirs, shared / (mine_area + their_area - shared) AS iou FROM (
