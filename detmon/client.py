@@ -577,7 +577,7 @@ class Client:
         reviewers judged); the other options are those of `match_feedback`.
         """
         from detmon import reviewed
-        from detmon.quality import show, truth
+        from detmon.quality import show
 
         if by not in (None, "label", "source"):
             raise UnknownName("split", str(by), ["label", "source"])
@@ -588,7 +588,9 @@ class Client:
         if ground_truth is None and (min_confidence, image_id, image_size, label, source) != (None,) * 5:
             raise UsageError("these options say how ground truth is read", "--ground-truth FILE names it")
         if ground_truth is not None:
-            against = truth.Against(Path(ground_truth), settings, min_confidence, image_id, image_size, label, source)
+            from detmon.quality.truth import Against
+
+            against = Against(Path(ground_truth), settings, min_confidence, image_id, image_size, label, source)
         with self.store.reading() as con:
             model = models.find(con, model_id)
             zone = times.parse_zone(model.zone or "UTC")

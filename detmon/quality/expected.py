@@ -94,7 +94,7 @@ class Boxes:
     correct: Floats
     w: Floats
 
-    def where(self, chosen: Flags) -> Boxes:
+    def where(self, chosen: Flags | Codes) -> Boxes:
         """Some of them."""
         return Boxes(*(getattr(self, name)[chosen] for name in ("image", "label", "confidence", "correct", "w")))
 
@@ -106,11 +106,12 @@ class Boxes:
         if pooled is None:
             return None
         own, others = {}, np.ones(len(self.w), bool)
-        for code in sorted(set(self.label.tolist())):
-            there = self.label == code
-            if int(there.sum()) >= CLASS_BOXES and (curve := self.where(there)._curve()):
+        by_label = np.argsort(self.label, kind="stable")
+        codes, starts = np.unique(self.label[by_label], return_index=True)
+        for code, there in zip(codes.tolist(), np.split(by_label, starts[1:]), strict=True):
+            if len(there) >= CLASS_BOXES and (curve := self.where(there)._curve()):
                 own[code] = curve
-                others &= ~there
+                others[there] = False
         return Curves(own, self.where(others)._curve() or pooled)
 
     def _curve(self) -> Curve | None:

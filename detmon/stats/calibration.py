@@ -102,10 +102,10 @@ def method(boxes: int, images: int) -> str | None:
 
 
 def curve(scores: Floats, correct: Floats, w: Floats, image: Codes) -> Curve | None:
-    """The curve that the reviewed boxes allow; `image` are codes of their images."""
+    """The curve that the reviewed boxes allow; `image` are codes of their images, ascending."""
     import numpy as np
 
-    kind = method(len(scores), len(np.unique(image)))
+    kind = method(len(scores), int(np.count_nonzero(np.diff(image))) + 1)
     if kind is None:
         return None
     return (isotonic_curve if kind == "isotonic" else platt_curve)(scores, correct, w)
