@@ -809,7 +809,30 @@ class Client:
         alerts = [at(self.now()).create_alert(demo.MODEL, **rule) for rule in demo.rules(place / "notices.jsonl")]
         moments = demo.check_times(world)
         self._note(f"detmon alert check, {len(moments)} times, as cron would have done")
-        return demo.Story.of(place, world, ingested, alerts, [at(moment).check_alerts() for moment in moments])
+        checks = [at(moment).check_alerts() for moment in moments]
+        self._note("detmon drift check, engine run, feedback import, quality show")
+        client = at(self.now())
+        client.configure_data_engine(demo.MODEL, demo.ENGINE, client.create_dataset(demo.DATASET).id)
+        client.run_data_engine(demo.MODEL)
+        flagged = client.get_flagged_items(demo.DATASET, limit=ingested.predictions)
+        reviewed_share = demo.write_verdicts(flagged, place / "reviews.jsonl")
+        client.import_feedback(place / "reviews.jsonl")
+        with client.store.reading() as con:
+            truth = demo.truth(con)
+        return demo.Story(
+            folder=str(place),
+            model_id=demo.MODEL,
+            cameras=world.cameras,
+            days=world.days,
+            ingested=ingested,
+            alerts=tuple(alerts),
+            drift=client.check_drift(demo.MODEL),
+            reviewed=len(flagged),
+            reviewed_share=reviewed_share,
+            quality=client.show_quality(demo.MODEL),
+            truth=truth,
+            **demo.watched(checks),
+        )
 
 
 def _names(source: str | Path | Sequence[str | Path]) -> list[str]:

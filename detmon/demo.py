@@ -7,6 +7,7 @@ A test that passes on independent boxes and fails here would cry wolf in product
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.errors import UsageError
 from detmon.records import Record
+from detmon.stats.buckets import bucket
+from detmon.store import Connection, statement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -279,6 +282,49 @@ def rules(notices: Path) -> list[dict[str, Any]]:
     ]
 
 
+DATASET = "review"
+ENGINE = {
+    "low_confidence": {"enabled": True, "threshold": 0.5, "sample_rate": 0.008},
+    "random_sample": {"enabled": True, "rate": 0.0015},
+}
+"""What the demo's data engine flags: a few hundred images, unsure ones more often."""
+MISSED_RATE = 0.15
+"""The share of the images in which the model missed somebody."""
+
+
+def is_right(prediction_id: str, place: int, confidence: float) -> bool:
+    """Whether a box is right: the fleet's model is as sure of itself as it should not be (docs/quality.md)."""
+    right = 1 / (1 + ((1 - confidence) / confidence) ** 1.1 * math.exp(0.5)) if confidence > 0 else 0.0
+    return bucket("right", f"{prediction_id}:{place}") < right
+
+
+def verdicts(items: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """What a reviewer who knows the truth says of flagged images, as `feedback import` takes it."""
+    for item in items:
+        about = {"prediction_id": item.prediction_id, "scope": "exhaustive", "reviewer": "demo"}
+        for place, box in enumerate(item.detections):
+            right = is_right(item.prediction_id, place, box["confidence"])
+            yield about | {"detection_index": place, "feedback_type": "correct" if right else "false_positive"}
+        if bucket("missed", item.prediction_id) < MISSED_RATE:
+            yield about | {"feedback_type": "missed_object", "true_label": "person"}
+        elif not item.detections:
+            yield about | {"feedback_type": "correct"}
+
+
+def write_verdicts(items: Iterable[Any], path: Path) -> float:
+    """The reviewer's verdicts as JSON Lines; returns the share of right boxes among those, chosen as they were."""
+    rows = list(verdicts(items))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    boxes = [row["feedback_type"] == "correct" for row in rows if "detection_index" in row]
+    return float(sum(boxes) / len(boxes))
+
+
+def truth(con: Connection) -> Truth:
+    """The truth of the whole log, which nobody knows in production."""
+    ((right, boxes, missed),) = con.execute(statement("demo_truth"), {"missed": MISSED_RATE}).fetchall()
+    return Truth(precision=right / boxes, recall=right / (right + missed))
+
+
 def prepare(folder: Path) -> None:
     """Make the demo's folder, or empty the one of an earlier demo. Raises UsageError for anybody else's folder."""
     settings = folder / "detmon.toml"
@@ -286,7 +332,7 @@ def prepare(folder: Path) -> None:
         if not settings.is_file() or not settings.read_text("utf-8").startswith(STAMP):
             raise UsageError(f"{folder} is not empty, and no earlier demo", "name another folder: detmon demo DIR")
         shutil.rmtree(folder / "logs", ignore_errors=True)
-        for name in ("detmon.duckdb", "detmon.duckdb.wal", "notices.jsonl"):
+        for name in ("detmon.duckdb", "detmon.duckdb.wal", "notices.jsonl", "reviews.jsonl"):
             (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     settings.write_text(STAMP + 'db = "detmon.duckdb"\n', "utf-8")
@@ -318,6 +364,14 @@ def episodes(events: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
+class Truth(Record):
+    """What only the demo knows: the share of right boxes of all, and the share of all objects that were found."""
+
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
 class Story(Record):
     """What `detmon demo` did and found; `episodes` are the stays in `firing`, in order."""
 
@@ -331,24 +385,24 @@ class Story(Record):
     episodes: tuple[dict[str, Any], ...]
     firing: tuple[Any, ...]
     notices: int
+    drift: Any
+    reviewed: int
+    reviewed_share: float
+    """Of right boxes among the reviewed ones, as if their images had not been chosen for being doubtful."""
+    quality: Any
+    truth: Truth
 
     @property
-    def truth(self) -> str:
+    def done(self) -> str:
         """What was done to the fleet in its last week, which the alerts are to find out."""
         return f"in the last week fog at night, a dirty lens on {camera(World.dirty)}, a slow {camera(World.slow)}"
 
-    @classmethod
-    def of(cls, folder: Path, world: World, ingested: Any, alerts: Sequence[Any], checks: Sequence[Any]) -> Story:
-        """The story that an ingest, the rules and the checks over time tell."""
-        return cls(
-            folder=str(folder),
-            model_id=MODEL,
-            cameras=world.cameras,
-            days=world.days,
-            ingested=ingested,
-            alerts=tuple(alerts),
-            checks=len(checks),
-            episodes=tuple(episodes(event for check in checks for event in check.events)),
-            firing=tuple(instance for instance in checks[-1].instances if instance.state == "firing"),
-            notices=sum(check.delivery.sent for check in checks),
-        )
+
+def watched(checks: Sequence[Any]) -> dict[str, Any]:
+    """What the story tells of the checks over time."""
+    return {
+        "checks": len(checks),
+        "episodes": tuple(episodes(event for check in checks for event in check.events)),
+        "firing": tuple(instance for instance in checks[-1].instances if instance.state == "firing"),
+        "notices": sum(check.delivery.sent for check in checks),
+    }

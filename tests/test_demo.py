@@ -58,6 +58,12 @@ def test_the_alerts_find_what_was_done(detmon: Shell) -> None:
         ("Camera Confidence", "cam-3"),
     }
     assert all(one["start"] >= "2026-11-14T00:00:00Z" for one in story["episodes"])  # the bad week, nothing before it
+    assert story["drift"]["significant_drift"] is True
+    for name in ("precision", "recall"):
+        estimate, true = story["quality"][name], story["truth"][name]
+        assert estimate["low"] <= true <= estimate["high"]
+    assert story["reviewed_share"] < story["quality"]["precision"]["low"]
+    assert 200 < story["reviewed"] < 500
     assert len(Path("detmon-demo/notices.jsonl").read_text().splitlines()) == story["notices"]
 
 
@@ -66,3 +72,33 @@ def test_a_folder_of_somebody_else_is_left_alone(detmon: Shell) -> None:
     Path("mine/thesis.txt").write_text("years of work")
     assert "is not empty" in detmon("demo", "mine", code=2).err
     assert Path("mine/thesis.txt").read_text() == "years of work"
+
+
+def test_the_reviewer_tells_the_truth_of_the_log(detmon: Shell) -> None:
+    """The truth in SQL is the truth that verdicts tell, box by box."""
+    from types import SimpleNamespace
+
+    from logs import lines
+
+    boxes = [{"label": "car", "confidence": c / 100, "bbox": [1, 1, 5, 5]} for c in range(100)]
+    rows = [
+        {
+            "prediction_id": f"p{n}",
+            "model_id": "m",
+            "timestamp": f"2026-03-02T00:{n:02}:00Z",
+            "image_id": f"{n}.jpg",
+            "detections": boxes,
+        }
+        for n in range(40)
+    ]
+    Path("log.jsonl").write_bytes(lines(*rows))
+    detmon("ingest", "log.jsonl")
+    said = list(demo.verdicts(SimpleNamespace(prediction_id=row["prediction_id"], detections=boxes) for row in rows))
+    from detmon import Client
+
+    with Client().store.reading() as con:
+        truth = demo.truth(con)
+    right = sum(row["feedback_type"] == "correct" for row in said)
+    missed = sum(row["feedback_type"] == "missed_object" for row in said)
+    assert abs(truth.precision - right / 4000) < 1e-12
+    assert abs(truth.recall - right / (right + missed)) < 1e-12
