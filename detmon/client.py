@@ -650,7 +650,9 @@ class Client:
 
         with self.store.reading() as con:
             model = models.find(con, model_id)
-            span = times.parse_period(period, self.now(), times.parse_zone(model.zone or "UTC"))
+            zone = times.parse_zone(model.zone or "UTC")
+            span = times.parse_period(period, self.now(), zone)
+            span = dataclasses.replace(span, text=times.format_period(span.start, span.end, zone))
             baseline = baselines.freeze(con, model.id, span, catalogue(self.config).values(), self.now())
         with self.store.writing() as con, transaction(con):
             baselines.keep(con, baseline)

@@ -141,6 +141,14 @@ def parse_period(text: str, now: datetime, zone: tzinfo = UTC) -> Period:
     return Period(start, end, squeezed)
 
 
+def format_period(start: datetime, end: datetime, zone: tzinfo = UTC) -> str:
+    """[start, end) as `parse_period` reads it back: local days where it holds whole ones, else instants."""
+    first, last = (aware_utc(moment).astimezone(zone).date() for moment in (start, end))
+    if midnight(first, zone) == start and midnight(last, zone) == end:
+        return f"{first}:{last - timedelta(days=1)}"
+    return f"{format_instant(start)}/{format_instant(end)}"
+
+
 def floor_slot(moment: datetime, every: timedelta) -> datetime:
     """The newest multiple of `every` since the epoch that is not after `moment`."""
     return EPOCH + (moment - EPOCH) // every * every

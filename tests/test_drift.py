@@ -69,6 +69,7 @@ def test_no_predictions_is_no_verdict(detmon: Shell, fleets: dict[str, Path]) ->
     assert found["significant_drift"] is None
     assert found["reason_code"] == "no_predictions"
     assert found["class_drift"] is None
+    assert "from 2026-10-05 to 2026-11-08" in found["warnings"][0]["message"]
 
 
 def test_too_few_days_show_distances_only(detmon: Shell, fleets: dict[str, Path]) -> None:

@@ -12,16 +12,20 @@ from detmon.cli.ingest import READING, ingest
 
 def reading_options(verb: Callable[..., None]) -> Callable[..., None]:
     """`verb(…, **reading)` with the reading options that it has not itself; its help does not list them again."""
-    own = inspect.signature(verb).parameters
-    hints = get_type_hints(ingest, include_extras=True)
-    others = inspect.signature(ingest).parameters
-    added = [others[name].replace(annotation=_hidden(hints[name])) for name in READING if name not in own]
-    kept = [parameter for parameter in own.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    own, hints = inspect.signature(verb).parameters, get_type_hints(verb, include_extras=True)
+    others, others_hints = inspect.signature(ingest).parameters, get_type_hints(ingest, include_extras=True)
+    kept = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in own.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    added = [
+        others[name].replace(annotation=_hidden(others_hints[name]), kind=inspect.Parameter.KEYWORD_ONLY)
+        for name in READING
+        if name not in own
+    ]
     verb.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
-    verb.__annotations__ = {
-        **{name: hint for name, hint in verb.__annotations__.items() if name in own},
-        **{parameter.name: parameter.annotation for parameter in added},
-    }
+    verb.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *added)}
     return verb
 
 

@@ -26,7 +26,7 @@ from detmon.drift.settings import Asked
 from detmon.drift.windows import Log, Window, by_source
 from detmon.stats.blocks import Note
 from detmon.stats.drift import significant_among
-from detmon.store import Connection
+from detmon.store import Connection, statement
 
 Silence: TypeAlias = Callable[[Comparison, datetime], sources.Silent]
 DIGITS = 12
@@ -36,7 +36,19 @@ DIGITS = 12
 def check_store(con: Connection, model_id: str, zone: tzinfo, span: Periods, asked: Asked) -> DriftReport:
     """The verdict on two periods of one model."""
     windows = [Window(Log(con, model_id), period.start, period.end, zone) for period in (span.reference, span.current)]
-    return between(windows[0], windows[1], (span.reference.text, span.current.text), model_id, span.notes, asked)
+    notes = span.notes
+    if not all(window.images for window in windows):
+        notes = [*notes, *_stored_span(con, model_id)]
+    return between(windows[0], windows[1], (span.reference.text, span.current.text), model_id, notes, asked)
+
+
+def _stored_span(con: Connection, model_id: str) -> list[Note]:
+    """What there is to be compared, for who named a period without predictions."""
+    found = [row[-2:] for row in con.execute(statement("status_models")).fetchall() if row[0] == model_id and row[-1]]
+    return [
+        Note("stored_span", f"Predictions are stored from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+        for first, last in found
+    ]
 
 
 def between(
@@ -134,12 +146,12 @@ def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: 
 
 
 def _volumes(found: Comparison) -> dict[str, Volume]:
-    detections = found.counts.window(found.counts.detections)
+    counts = found.counts
+    images, detections = ([int(n) for n in counts.window(values)] for values in (counts.images, counts.detections))
+    windows = (found.reference, found.current)
     return {
-        name: Volume(window.images, int(boxes), len(window.sources))
-        for name, window, boxes in zip(
-            ("reference", "current"), (found.reference, found.current), detections, strict=True
-        )
+        name: Volume(images[side], detections[side], len(window.sources))
+        for side, (name, window) in enumerate(zip(("reference", "current"), windows, strict=True))
     }
 
 

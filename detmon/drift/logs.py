@@ -18,6 +18,7 @@ from detmon.drift.windows import Log, Window
 from detmon.errors import UsageError
 from detmon.stats.blocks import Note
 from detmon.store import Connection, Store, statement
+from detmon.times import format_period
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def check_logs(
             notes.append(Note("different_models", text))
         theirs, ours = (log.window(zone) for log in logs)
         notes += _same(theirs, ours)
-        texts = (periods.said(theirs.start, theirs.end, zone), periods.said(ours.start, ours.end, zone))
+        texts = (format_period(theirs.start, theirs.end, zone), format_period(ours.start, ours.end, zone))
         model = ids[0][0] if ids[0] == ids[1] and len(ids[0]) == 1 else None
         return between(theirs, ours, texts, model, notes, asked, in_order=theirs.last < ours.first)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from detmon.errors import UsageError
 from detmon.stats.blocks import Note
-from detmon.times import Period, aware_utc, format_instant, midnight, parse_period
+from detmon.times import Period, aware_utc, format_period, midnight, parse_period
 
 CURRENT = "last 7d"
 REFERENCE_DAYS = 28
@@ -39,7 +39,7 @@ def resolve(
 
 
 def _named(period: Period, zone: tzinfo) -> Period:
-    return replace(period, text=said(period.start, period.end, zone))
+    return replace(period, text=format_period(period.start, period.end, zone))
 
 
 def _before(current: Period, zone: tzinfo) -> Period:
@@ -63,16 +63,8 @@ def _apart(reference: Period, current: Period) -> tuple[Period, list[Note]]:
     return left, [note]
 
 
-def said(start: datetime, end: datetime, zone: tzinfo) -> str:
-    """A period as users write it: local days where it holds whole ones, else instants."""
-    first, last = (aware_utc(moment).astimezone(zone).date() for moment in (start, end))
-    if midnight(first, zone) == start and midnight(last, zone) == end:
-        return f"{first}:{last - timedelta(days=1)}"
-    return f"{format_instant(start)}/{format_instant(end)}"
-
-
 def around(first: datetime, last: datetime, zone: tzinfo = UTC) -> Period:
     """From the local midnight before `first` to the one after `last`."""
     days = [aware_utc(moment).astimezone(zone).date() for moment in (first, last)]
     start, end = midnight(days[0], zone), midnight(days[1] + timedelta(days=1), zone)
-    return Period(start, end, said(start, end, zone))
+    return Period(start, end, format_period(start, end, zone))

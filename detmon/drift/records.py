@@ -93,7 +93,7 @@ class Histogram(Record):
 
 @dataclass(frozen=True)
 class Volume(Record):
-    """What a period holds."""
+    """What was compared of a period."""
 
     images: int
     detections: int
