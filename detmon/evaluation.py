@@ -192,16 +192,16 @@ def _common(images: pa.Table, truth: Truth, style: str | None) -> tuple[Places, 
     warnings = []
     if unclear.any():
         n = int(unclear.sum())
-        message = f"{n} predictions are left out: --image-id {style} gives several images one id"
+        message = f"{n:,} predictions are left out: --image-id {style} gives several images one id"
         warnings.append(Warned("same_image_id", message, n))
     alone = np.setdiff1d(np.arange(len(truth.images)), place)
     if len(alone):
         names = _some([truth.images[k] for k in alone[:NAMED].tolist()], len(alone))
-        warnings.append(Warned("no_prediction", f"{len(alone)} images have no prediction: {names}", len(alone)))
+        warnings.append(Warned("no_prediction", f"{len(alone):,} images have no prediction: {names}", len(alone)))
     without = np.flatnonzero(place < 0)
     if len(without):
         names = _some([ids[k].as_py() for k in without[:NAMED].tolist()], len(without))
-        warnings.append(Warned("no_truth", f"{len(without)} predictions have no ground truth: {names}", len(without)))
+        warnings.append(Warned("no_truth", f"{len(without):,} predictions have no ground truth: {names}", len(without)))
     return place, warnings
 
 

@@ -384,10 +384,19 @@ def test_killed_matching_loses_nothing(detmon: Shell) -> None:
 TIDE = {"Cls": "cls", "Loc": "loc", "Both": "both", "Dupe": "dupe", "Bkg": "bkg", "Miss": "miss"}
 
 
-@pytest.mark.parametrize("model", ["trap-v0", "trap-v1"])
-def test_kinds_are_those_of_tide(detmon: Shell, traps: Path, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "log", "truth_of"),
+    [
+        ("trap-v0", "cameratrap/model_v0_log", "cameratrap/gt"),
+        ("trap-v1", "cameratrap/model_v1_log", "cameratrap/gt"),
+        ("voc-yolo", "voc/log", "voc/gt"),
+        ("sort-fasterrcnn", "mot15/TUD-Stadtmitte_log", "mot15/TUD-Stadtmitte_gt"),
+    ],
+)
+def test_kinds_are_those_of_tide(detmon: Shell, data: Path, model: str, log: str, truth_of: str) -> None:
     tidecv = pytest.importorskip("tidecv", reason="tidecv is not installed")
-    whole = joined(detmon, model, traps)
+    detmon("ingest", data / f"{log}.parquet")
+    whole = joined(detmon, model, data / f"{truth_of}.json")
     result, truth = tidecv.Data("result"), tidecv.Data("truth")
     for image, label, box in zip(whole.objects.image, whole.objects.label, whole.objects.xywh.T, strict=True):
         truth.add_ground_truth(int(image), int(label), box.tolist())

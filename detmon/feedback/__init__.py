@@ -168,10 +168,10 @@ def _warnings(columns: Columns, zoneless: int, written: verdicts.Written) -> Ite
         also = f" (did you mean `{meant}`?)" if meant else ""
         yield FeedbackWarning("unknown_field", f"`{name}` is not a field{also}", 1)
     if zoneless:
-        yield FeedbackWarning("no_zone", f"{zoneless} times have no zone: read as UTC", zoneless)
+        yield FeedbackWarning("no_zone", f"{zoneless:,} times have no zone: read as UTC", zoneless)
     if written.conflicts:
-        message = f"{written.conflicts} images are exhaustive and boxes_only for one reviewer: the later row counts"
+        message = f"{written.conflicts:,} images are exhaustive and boxes_only for one reviewer: the later row counts"
         yield FeedbackWarning("scope_conflict", message, written.conflicts)
     if written.vague:
-        message = f"{written.vague} {VAGUE}"
+        message = f"{written.vague:,} {VAGUE}"
         yield FeedbackWarning("whole_image", message, written.vague)

@@ -126,7 +126,7 @@ def dataset(source: Input) -> dict[str, Any]:
     if any(not isinstance(box, dict) or "score" not in box for box in boxes):
         raise InputRefused(
             f"{source.name} has no scores: it is ground truth",
-            f"`detmon feedback match {source.name}`, or `--images {source.name}` for its list of images",
+            f"`detmon feedback match {source.name} --model MODEL`, or `--images {source.name}` for its list of images",
             code="ground_truth",
             curable=False,
         )

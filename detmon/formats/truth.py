@@ -134,7 +134,7 @@ class _Made:
         sides = np.array(columns[2:6], np.float64).reshape(4, -1)
         boxes = Boxes(np.array(columns[0], np.int64), np.array(columns[1], np.int64), sides)
         flags = (np.array(columns[6], bool), np.array(columns[7], bool))
-        warnings = tuple(Warned(code, f"{n} {message}", n) for (code, message), n in self.found.items())
+        warnings = tuple(Warned(code, f"{n:,} {message}", n) for (code, message), n in self.found.items())
         return Truth(
             *(format, self.digest, names, list(self.labels), boxes, *flags, np.array(columns[8], np.float64)),
             normalised=normalised,
