@@ -528,7 +528,7 @@ class Client:
 
         with self.store.reading() as con:
             model = models.find(con, model_id).id if model_id else None
-            dataset = datasets.find(con, dataset_id).id if dataset_id else None
+            dataset = datasets.find(con, dataset_id) if dataset_id else None
             return [engines.record(con, engine) for engine in engines.every(con, model, dataset)]
 
     def get_flagged_items(self, dataset_id: str, status: str | None = "needs_review", limit: int = 100) -> list[Item]:
@@ -536,7 +536,7 @@ class Client:
         from detmon import datasets
 
         with self.store.reading() as con:
-            return datasets.items(con, datasets.find(con, dataset_id).id, status, limit)
+            return datasets.items(con, datasets.find(con, dataset_id), status, limit)
 
     def set_item(self, item_id: str, status: str) -> ItemStatus:
         """Give an item the status `needs_review`, `reviewed` or `ignored`."""
@@ -550,7 +550,7 @@ class Client:
         from detmon import datasets
 
         with self.store.writing() as con, transaction(con):
-            return datasets.add_by_hand(con, datasets.find(con, dataset_id).id, prediction_ids, self.now())
+            return datasets.add_by_hand(con, datasets.find(con, dataset_id), prediction_ids, self.now())
 
     # --- quality ---
 
@@ -873,7 +873,7 @@ class _Answers:
         from detmon import datasets
 
         with self.client.store.reading() as con:
-            return datasets.count(con, datasets.find(con, dataset).id, status)
+            return datasets.count(con, datasets.find(con, dataset), status)
 
     def ab(self, test: str) -> tuple[str | None, bool, str]:
         found = self.client.get_ab_test_results(test)

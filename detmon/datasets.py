@@ -61,7 +61,7 @@ def create(con: Connection, name: str, now: datetime) -> Dataset:
     if not name.strip() or re.fullmatch(r"ds_[0-9a-f]{12}", name):
         raise UsageError("a dataset needs a name that is not empty and does not look like an id")
     con.execute(statement("add_dataset"), {"id": f"ds_{os.urandom(6).hex()}", "name": name, "now": now})
-    return find(con, name)
+    return next(dataset for dataset in every(con) if dataset.name == name)
 
 
 def every(con: Connection) -> list[Dataset]:
@@ -73,14 +73,14 @@ def every(con: Connection) -> list[Dataset]:
     ]
 
 
-def find(con: Connection, id_or_name: str) -> Dataset:
-    """The dataset with this id or name. Raises UnknownName."""
-    datasets = every(con)
-    for dataset in datasets:
-        if id_or_name in (dataset.id, dataset.name):
-            return dataset
-    hint = None if datasets else "no dataset yet: detmon dataset create NAME"
-    raise UnknownName("dataset", id_or_name, [dataset.name for dataset in datasets], hint)
+def find(con: Connection, id_or_name: str) -> str:
+    """The id of the dataset with this id or name. Raises UnknownName."""
+    names: dict[str, str] = dict(con.execute(statement("dataset_names")).fetchall())
+    if id_or_name in names:
+        return names[id_or_name]
+    if id_or_name in names.values():
+        return id_or_name
+    raise UnknownName("dataset", id_or_name, names, None if names else "no dataset yet: detmon dataset create NAME")
 
 
 def count(con: Connection, dataset_id: str, status: str | None) -> int:

@@ -52,8 +52,8 @@ def configure(
     if dataset is not None:
         target = datasets.find(con, dataset)
     elif said.dataset:
-        target = datasets.create(con, said.dataset, now)
+        target = datasets.create(con, said.dataset, now).id
     else:
         raise UsageError("no dataset is named", "--dataset NAME, or dataset = NAME in the configuration")
-    engine = engines.configure(con, model_id, target.id, said.config, now, retake=retake)
+    engine = engines.configure(con, model_id, target, said.config, now, retake=retake)
     return engines.record(con, engine)

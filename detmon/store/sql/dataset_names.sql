@@ -1,0 +1,1 @@
+SELECT name, id FROM datasets ORDER BY name
