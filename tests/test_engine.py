@@ -14,6 +14,7 @@ import pytest
 from conftest import Shell
 
 from detmon import Client
+from detmon.data_engine.conditions import digits
 from detmon.stats.buckets import bucket
 from detmon.store import connect, statement
 
@@ -179,6 +180,13 @@ def test_buckets_are_those_of_the_vectors(vectors: Callable[[str], Any]) -> None
             assert bucket(salt, unit) == case["expected"]
 
 
+@pytest.mark.parametrize("rate", [0.0, 2.0**-52, 0.001, 0.05, 0.3, 1 / 3, 0.5, 1 - 2.0**-52, 1.0])
+def test_digits_of_hashes_are_compared_as_buckets_are(rate: float) -> None:
+    for unit in range(2000):
+        hashed = hashlib.sha256(f"detmon:{unit}".encode()).hexdigest()
+        assert (hashed < digits(rate)) == (bucket("detmon", str(unit)) < rate)
+
+
 # --- conditions ----------------------------------------------------------------------------------------------------
 
 APART = [("car", 0.9, 90 * n, 0, 50, 50) for n in range(10)]
@@ -282,6 +290,7 @@ def test_retake_takes_anew(detmon: Shell) -> None:
         ('disagreement = { other_model = "mm" }', "unknown model 'mm'\nhint: did you mean 'm'"),
         ('budget = { gap = "10 parsecs" }\n[random_sample]', "gap must be a duration such as 10s"),
         ("budget = { per_day = 0 }\n[random_sample]", "per_day must be a whole number above 0"),
+        ("dataset = 5\n[random_sample]", "dataset must be text, not 5"),
         ("not toml", "is not TOML"),
     ],
 )

@@ -37,7 +37,7 @@ def said(config: Config, model_id: str, given: Mapping[str, Any] | None, file: P
             raise UsageError(f"{where} says nothing", "write that table into detmon.toml, or give --file")
     else:
         where = "config"
-    return Said(settings.complete(given, where), given.get("dataset"))
+    return Said(settings.complete(given, where), settings.dataset(given, where))
 
 
 def configure(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,20 +30,10 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _Wrong("a number")
-    return float(value)
-
-
 def _share(value: Any) -> float:
-    try:
-        number = _number(value)
-    except _Wrong:
-        number = -1.0
-    if not 0 <= number <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise _Wrong("a number from 0 to 1")
-    return number
+    return float(value)
 
 
 def _count(value: Any) -> int:
@@ -127,6 +116,12 @@ def complete(given: Mapping[str, Any], where: str = "engine") -> dict[str, Any]:
     found["salt"] = _checked(given, "salt", (_text, SALT), where)
     _check_sense(found, where)
     return found
+
+
+def dataset(given: Mapping[str, Any], where: str) -> str | None:
+    """The dataset that a configuration names, if it does. Raises ConfigError for one that is no text."""
+    named: str | None = _checked(given, "dataset", (_text, None), where)
+    return named
 
 
 def _check_sense(found: Mapping[str, Any], where: str) -> None:
