@@ -402,6 +402,14 @@ def test_few_reviews_expect_nothing(tmp_path: Path) -> None:
     assert codes(show(tmp_path, assume_random=True), "expected_precision") == ["too_few"]
 
 
+def test_a_period_without_boxes_has_no_expected_precision(tmp_path: Path) -> None:
+    scored(tmp_path, 20, 20)
+    store(tmp_path, [Row(at(22 * DAY + n), source="cam-1") for n in range(50)])
+    report = show(tmp_path, period=days(22, 23), assume_random=True)
+    assert report.expected_precision is None
+    assert codes(report, "expected_precision")[-1] == "no_boxes"
+
+
 def test_boxes_without_a_score_have_no_expected_precision(tmp_path: Path) -> None:
     scored(tmp_path, 30, 20)
     store(tmp_path, [Row(at(29.5 * DAY), source="cam-1", boxes=[("car", None)])])

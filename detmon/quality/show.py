@@ -323,7 +323,9 @@ def _with_scores(
     if scores.lacking:
         reasons.add(Reason("no_confidence", "some served boxes have no confidence", ("expected_precision",)))
         return report
-    if not isinstance(past, Reason):
+    if not isinstance(past, Reason) and not scores.served(past.reviews.floor).any():
+        reasons.add(Reason("no_boxes", "no box of the period was served", ("expected_precision",)))
+    elif not isinstance(past, Reason):
         report = replace(report, expected_precision=past.expected(scores))
     return replace(report, assisted_precision=expected.assisted(reviews, boxes, scores) if can_assist else None)
 
