@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from detmon import metrics
 from detmon.errors import UsageError
-from detmon.metrics import Metric, Presence, Selection, Wanted, judged, measure
 from detmon.records import Record, plain
 from detmon.store import Connection, statement
 from detmon.times import Period
+
+if TYPE_CHECKING:  # who only asks for the period does not need the metrics
+    from detmon.metrics import Metric
 
 NOT_FROZEN = ("data_age_seconds", "rejected_rate", "new_class_count")
 """What has no normal of its own: it depends on the clock, the whole store, or the days before."""
@@ -61,8 +63,10 @@ def of(con: Connection, model_id: str) -> Baseline | None:
 
 def freeze(con: Connection, model_id: str, period: Period, catalogue: Iterable[Metric], now: datetime) -> Baseline:
     """What the metrics are over `period`; nothing is written. Raises UsageError where nothing was logged in it."""
+    from detmon.metrics import Presence, Selection, Wanted, judged, measure, presence
+
     window = (period.start, period.end)
-    there = metrics.presence(con, model_id, [window]).get(window, Presence())
+    there = presence(con, model_id, [window]).get(window, Presence())
     if not there.logged:
         raise UsageError(f"{model_id} logged nothing in {period}", "`detmon status` shows the days of each model")
     kept = [metric for metric in catalogue if metric.name not in NOT_FROZEN]
