@@ -125,6 +125,19 @@ def test_the_next_look_replaces_the_last(detmon: Shell) -> None:
         *("correct", "false_positive", "wrong_label", "false_positive", "false_positive"),
     ]
     assert current(detmon)[-1][:3] == ("p-c.jpg", None, "correct")
+    assert match(detmon, path, "--min-confidence", "0.5")["accepted"] == 0
+
+
+def test_back_to_earlier_rules(detmon: Shell) -> None:
+    log_of(detmon, LOGGED)
+    path = coco(detmon.folder / "gt.json", TRUE)
+    first = match(detmon, path, "--min-confidence", "0.5")
+    before = current(detmon)
+    match(detmon, path)
+    assert current(detmon) != before
+    again = match(detmon, path, "--min-confidence", "0.5")
+    assert (again["accepted"], again["duplicates"]) == (first["accepted"], 0)
+    assert current(detmon) == before
 
 
 def test_regions_to_ignore(detmon: Shell) -> None:

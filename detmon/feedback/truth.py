@@ -13,7 +13,7 @@ from detmon.evaluation import Joined, Rules
 from detmon.feedback.records import FeedbackWarning, Matched
 from detmon.formats.truth import TruthOptions, read_truth
 from detmon.matching import Matches, served
-from detmon.store import Store, connect, statement, transaction
+from detmon.store import Store, statement, transaction
 from detmon.times import Period
 
 if TYPE_CHECKING:
@@ -39,21 +39,22 @@ def match(
 ) -> Matched:
     """Judge all predictions of a period that have ground truth; boxes below the threshold are not judged.
 
-    The same again adds nothing. Raises InputRefused, OperationError.
+    What was matched last time by the same truth and rules stays as it is. Raises InputRefused, OperationError.
     """
     truth = read_truth(path, options)
     with store.reading() as con:
         joined = evaluation.join(con, model_id, period, truth, rules)
     joined = evaluation.served(joined, rules.threshold)
     found = evaluation.match(joined, rules)
-    said = hashlib.sha256(f"{truth.digest} {rules} {options} {reviewer}".encode()).hexdigest()
-    with connect() as staging:
-        staging.register("matched", _rows(joined, found))
-        values = {"rules": said, "reviewer": reviewer or REVIEWER, "now": now}
-        rows: pa.Table = staging.sql(statement("identify_matches"), params=values).to_arrow_table()
+    said = hashlib.sha256(f"{truth.digest} {rules} {options} {reviewer}".encode()).hexdigest()[:12]
+    rows = _rows(joined, found)
     failpoints.reach("feedback.staged")
     with store.writing() as con, transaction(con):
-        written = verdicts.write(con, rows, now)
+        con.register("matched", rows)
+        values = {"rules": said, "reviewer": reviewer or REVIEWER, "now": now}
+        new: pa.Table = con.sql(statement("identify_matches"), params=values).to_arrow_table()
+        con.unregister("matched")
+        written = verdicts.write(con, new, now)
         failpoints.reach("feedback.written")
     figures = served(found)
     return Matched(
@@ -67,7 +68,7 @@ def match(
         threshold=rules.threshold,
         feedback=dict(_counts(found)),
         accepted=written.accepted,
-        duplicates=written.duplicates,
+        duplicates=rows.num_rows - new.num_rows,
         precision=figures.precision,
         recall=figures.recall,
         f1=figures.f1,
