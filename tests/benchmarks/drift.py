@@ -1,8 +1,9 @@
 """`drift check`: month against month of a store, two logs without one, and what others take for the same question.
 
 The peers run where they are installed: DETMON_POLARS, DETMON_EVIDENTLY, DETMON_NANNYML and DETMON_WHYLOGS are the paths
-of their `python` (`tests/simulations/peers.py`; whylogs needs "pandas<2.2", "numpy<2" and "pyarrow<15"). They compare
-the confidences and labels of two Parquet files, a row a box.
+of their `python` (`tests/simulations/peers.py`; whylogs needs "whylogs[viz]", ipython, "pandas<2.2", "numpy<2"
+and "pyarrow<15"). They compare the confidences and labels of two Parquet files, a row a box. The budget against polars
+is for ten million images: what `drift check` takes does not grow with the log.
 """
 
 from __future__ import annotations
