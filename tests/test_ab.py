@@ -132,12 +132,25 @@ def test_the_same_definition_is_the_same_test(detmon: Shell) -> None:
         (("--model-b", "m@2", "--mode", "dayly"), "did you mean 'daily'?"),
         (("--model-b", "m@2", "--unit", "tag:"), "unknown unit"),
         (("--model-b", "m@2", "--start", "soon"), "is not a time"),
+        (("--model-b", "m@2", "--unit", "camera"), "unknown unit"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(detmon: Shell, options: tuple[str, ...], says: str) -> None:
     detmon("ingest", write(detmon.folder / "log.jsonl", traffic(1)))
     assert says in detmon("ab", "create", "t", "--model-a", "m@1", *options, code=2).err
     assert detmon("ab", "list", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    "config", [{"metrics": 5}, {"unit": 5}, {"mode": 5}, {"duration_days": "7"}, {"metrics": [None]}]
+)
+def test_a_config_of_other_types_is_refused(detmon: Shell, config: dict[str, Any]) -> None:
+    from detmon import Client
+    from detmon.errors import DetmonError
+
+    detmon("ingest", write(detmon.folder / "log.jsonl", traffic(1)))
+    with pytest.raises(DetmonError):
+        Client().create_ab_test("t", "m@1", "m@2", config)
 
 
 def test_an_unknown_test_names_the_nearest(detmon: Shell) -> None:
@@ -239,6 +252,55 @@ def test_days_with_one_arm_are_left_out(detmon: Shell) -> None:
     assert "days have traffic in one arm only" in found["verdict"]
 
 
+def test_a_left_out_day_is_out_altogether(detmon: Shell) -> None:
+    """On the first day A served everything; from then on each camera has one model, and reviews count."""
+    rows = traffic(4, arm=lambda number, source: number >= 120 and int(source[-1]) >= 4)
+    made(detmon, rows, "--traffic-split", "0.5", "--duration-days", "4", "--metric", "confidence")
+    verdicts = [f"{prediction},0,correct" for prediction, n in identified(detmon) if n]
+    (detmon.folder / "verdicts.csv").write_text("\n".join(["prediction_id,detection_index,type", *verdicts]) + "\n")
+    detmon("feedback", "import", detmon.folder / "verdicts.csv")
+    found = results(detmon, 4)
+    later = [one for one in rows if one["timestamp"] >= "2026-03-03"]
+    assert (found["unit"], found["model_a"]["units"], found["model_b"]["units"]) == ("source", 4, 4)
+    assert not {"not_sticky", "stray_units"} & codes(found)
+    assert found["model_a"]["predictions"] == sum(one["model_id"] == "m@1" for one in later)
+    reviewed = sum(one["model_id"] == "m@1" and len(one["detections"]) == 1 for one in later)
+    assert found["model_a"]["reviewed"] == reviewed
+
+
+def identified(detmon: Shell) -> list[tuple[str, int]]:
+    rows = detmon("sql", "SELECT prediction_id, n_detections FROM predictions", "--json").json
+    return [(one["prediction_id"], one["n_detections"]) for one in rows]
+
+
+def test_cameras_that_number_their_images_alike_are_no_shadow(detmon: Shell) -> None:
+    rows = traffic(3, arm=lambda _, source: int(source[-1]) >= 4)
+    rows = [one | {"image_id": f"{n // 8}.jpg"} for n, one in enumerate(rows)]
+    made(detmon, rows, "--traffic-split", "0.5", "--duration-days", "3", "--metric", "confidence")
+    found = results(detmon, 3)
+    assert (found["shadow"], found["unit"]) == (False, "source")
+
+
+def test_without_images_without_boxes_rates_per_image_are_unknown(detmon: Shell) -> None:
+    header = "prediction_id,model_id,timestamp,image_id,label,confidence,x,y,w,h"
+    lines = [
+        f"{n},{one['model_id']},{one['timestamp']},{one['image_id']},car,{box['confidence']},1,1,8,8"
+        for n, one in enumerate(traffic(2))
+        for box in one["detections"]
+    ]
+    (detmon.folder / "log.csv").write_text("\n".join([header, *lines]) + "\n")
+    detmon("ingest", "log.csv", "--box-format", "xywh")
+    start = ("--start", "2026-03-02T00:00Z", "--duration-days", "2", "--traffic-split", "0.5")
+    metrics = ("--metric", "detections_per_image", "--metric", "no_detection_rate", "--metric", "confidence")
+    detmon("ab", "create", "t", "--model-a", "m@1", "--model-b", "m@2", *start, *metrics)
+    found = results(detmon, 2)
+    assert [found["p_values"][metric] for metric in metrics[1:4:2]] == [None, None]
+    assert "not in the log" in found["effects"]["no_detection_rate"]["reason"]
+    assert found["p_values"]["confidence"] is not None
+    assert found["model_a"]["detections_per_image"] is None
+    assert found["guardrails"] == []
+
+
 def test_a_wrong_split_withholds_the_verdict(detmon: Shell) -> None:
     made(detmon, traffic(3, split=0.5), "--traffic-split", "0.1", "--duration-days", "3", "--metric", "confidence")
     found = results(detmon, 3)
@@ -271,15 +333,31 @@ def test_confidence_alone_never_wins(detmon: Shell) -> None:
 
 
 def test_modes(detmon: Shell) -> None:
-    made(detmon, traffic(4, effect=0.1), "--traffic-split", "0.5", "--mode", "fixed", "--duration-days", "4")
+    made(detmon, traffic(4, 240, effect=0.1), "--traffic-split", "0.5", "--mode", "fixed", "--duration-days", "4")
     assert results(detmon, 3)["verdict"] == "not yet (day 3 of 4)"
     assert results(detmon, 3)["p_value"] is None
     assert results(detmon, 4)["p_value"] < 0.05
     start = ("--start", "2026-03-02T00:00Z", "--traffic-split", "0.5", "--mode", "always")
     detmon("ab", "create", "always", "--model-a", "m@1", "--model-b", "m@2", *start)
-    some = [results(detmon, day, "always")["p_value"] for day in (1, 2, 3)]
-    assert some == sorted(some, reverse=True)
-    assert some[-1] < 0.05
+    some = [results(detmon, day, "always") for day in (1, 1.3, 2, 3, 30)]
+    assert [one["p_value"] for one in some] == sorted((one["p_value"] for one in some), reverse=True)
+    assert some[-1]["p_value"] < 0.05
+    assert [(one["day"], one["status"]) for one in some][-1] == (30, "running")
+    assert 1 < some[1]["looks"][-1]["day"] < 1.3
+    assert some[1]["looks"][0]["day"] > 100 / (240 / 2) / 24 * 4
+
+
+def test_one_look_at_the_end_is_taken_though_nothing_came_lately(detmon: Shell) -> None:
+    made(detmon, traffic(3, effect=0.1), "--traffic-split", "0.5", "--mode", "fixed", "--duration-days", "5")
+    assert results(detmon, 5)["p_value"] < 0.05
+    assert detmon("--now", "2026-03-05T00:00Z", "ab", "stop", "t").out == "t: stopped on day 3 of 5\n"
+    assert results(detmon, 5)["verdict"] == "stopped too early (day 3 of 5)"
+
+
+def test_what_is_stopped_on_its_first_day_says_so(detmon: Shell) -> None:
+    made(detmon, traffic(1))
+    detmon("--now", "2026-03-02T05:00Z", "ab", "stop", "t")
+    assert results(detmon, 3)["verdict"] == "no verdict: stopped before the first day was complete"
 
 
 def test_floors_that_differ_are_made_equal(detmon: Shell) -> None:

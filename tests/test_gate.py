@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from conftest import Shell
@@ -142,3 +143,25 @@ checks = [{ check = "ab", test = "t", winner = "b" }]
     assert "The gate fails." in shown
     assert "nobody has reviewed" in shown
     assert "| check |" in detmon(*now, "gate", "promote", "--format", "markdown", code=1).out
+    (annotation, said) = detmon(*now, "gate", "promote", "--format", "github", code=1).out.splitlines()
+    assert annotation.startswith("::error title=gate promote%3A ab::fail: no winner")
+    assert said == "The gate fails."
+    suite = ElementTree.fromstring(detmon(*now, "gate", "retrain", "--format", "junit", code=3).out)
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["3", "1", "2"]
+    assert [case[0].tag for case in suite] == ["error", "failure", "error"]
+
+
+def test_where_one_check_is_enough_another_is_no_failure(detmon: Shell) -> None:
+    detmon("dataset", "create", "review")
+    (detmon.folder / "detmon.toml").write_text(
+        """
+[gate.any]
+require = "any"
+checks = [{ check = "items", dataset = "review", operator = "ge", threshold = 1 },
+  { check = "items", dataset = "review", operator = "le", threshold = 0 }]
+"""
+    )
+    suite = ElementTree.fromstring(detmon("gate", "any", "--format", "junit").out)
+    assert [case[0].tag for case in suite] == ["skipped", "system-out"]
+    shown = detmon("gate", "any", "--format", "github").out.splitlines()
+    assert [line.split()[0] for line in shown[:2]] == ["::notice", "::notice"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from detmon.ab_tests import evidence as taken
 from detmon.ab_tests import reading
 from detmon.ab_tests.definition import Comparison
-from detmon.ab_tests.evidence import ByRow, ByUnit, Evidence, Kept, Paired
-from detmon.ab_tests.reading import Cell, Latencies, Pairs, Scope, Units
+from detmon.ab_tests.evidence import ByRow, ByUnit, Evidence, Paired
+from detmon.ab_tests.reading import Cell, Latencies, Scope, Units
 from detmon.ab_tests.records import ABArm
 from detmon.stats import comparison, guardrails
 from detmon.stats.distances import js_distance
@@ -36,60 +36,44 @@ STRAY_SHARE, STRAY_UNITS = 0.001, 10
 """More units than these in both arms: the routing does not stick."""
 
 Warn = Callable[..., None]
-Keep = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class Arms:
-    """What is compared, by which unit; `keep` says whether a unit counts, `latencies` are those of all rows."""
+    """What is compared, in which scope; `stray` units, which both arms served, are left out of it."""
 
     evidence: Evidence
-    unit: str
-    shadow: bool
-    keep: Keep
-    latencies: Latencies
+    scope: Scope
+    stray: frozenset[str]
     summary: tuple[ABArm, ABArm]
     unknown_denominator: bool
 
 
-def make(con: Connection, scope: Scope, cells: Sequence[Cell], kept: Kept, test: Comparison, warn: Warn) -> Arms:
-    """Find out how the arms were served, and read what the comparison needs."""
+def make(con: Connection, scope: Scope, cells: Sequence[Cell], test: Comparison, warn: Warn) -> Arms:
+    """Find out how the arms were served, and read what the comparison needs; `cells` are all sums of `scope`."""
     part = reading.part_of(sum(cell.counts["rows"] for cell in cells))
     images = reading.images(con, scope, part)
-    by_source = _images_by_source(cells)
-    if scope.unit == "image_id" and not images.shadow:
-        if comparison.routed_by_source(list(by_source.values()), test.definition.traffic_split):
-            scope = replace(scope, unit="source")
-            warn("unit_is_source", "whole sources were routed, not images: the unit is the source")
-        else:
-            _compare_sources(by_source, warn)
-    if test.assigned and not images.shadow:
-        share = reading.misrouted(con, scope, test.id, test.definition.traffic_split, part)
-        if share > STRAY_SHARE:
-            warn("misrouted", f"{share:.1%} of the units were not served by the model that `ab assign` names")
-    evidence: Evidence
-    keep: Keep = lambda _: True  # noqa: E731
     if images.shadow:
-        latencies = reading.latencies(con, scope)
-        evidence = Paired(_with_units(reading.pairs(con, scope), warn), kept)
-    elif scope.unit == "image_id" and not images.repeated and not images.shared:
-        latencies = reading.latencies(con, scope)
-        evidence = ByRow(cells, latencies, kept)
+        scope = replace(scope, common=True)
+    else:
+        scope = _routed(scope, _images_by_source(cells), test.definition.traffic_split, warn)
+        if test.assigned:
+            _compare_with_the_hash(con, scope, test, part, warn)
+    stray: frozenset[str] = frozenset()
+    if scope.unit == "image_id" and not images.repeated:
+        evidence: Evidence = ByRow(cells, reading.latencies(con, scope))
     else:
         units = reading.units(con, scope)
-        stray = _in_both(units, warn)
-        keep = lambda unit: unit not in stray  # noqa: E731
         latencies = reading.latencies(con, scope, units.names)
-        evidence = _by_unit(con, scope, units, latencies, stray, kept)
-    counted = [cell for cell in cells if kept(cell.slot)]
-    end = 1 + max(cell.slot for cell in cells)
-    seen = latencies.until(end, kept)
-    both = [
-        _summary(model, units_of, [cell for cell in counted if cell.b == b], seen.arm(b))
-        for b, model, units_of in zip((False, True), (scope.a, scope.b), evidence.units(end), strict=True)
-    ]
+        if units.without:
+            warn("rows_without_unit", f"{units.without:,} predictions have no value of the unit and are left out")
+        if images.shadow:
+            evidence = Paired(units, latencies)
+        else:
+            stray = _in_both(units, warn)
+            evidence = _by_unit(con, scope, units, latencies, stray)
     unknown = any(cell.unknown for cell in cells)
-    return Arms(evidence, scope.unit, images.shadow, keep, seen, (both[0], both[1]), unknown)
+    return Arms(evidence, scope, stray, _summaries(scope, evidence, unknown=unknown), unknown)
 
 
 # --- units ---------------------------------------------------------------------------------------------------------
@@ -115,35 +99,44 @@ def _compare_sources(by_source: Mapping[str, tuple[int, int]], warn: Warn) -> No
         warn("source_mix_differs", f"the arms saw the sources in different shares (distance {distance:.2f})")
 
 
-def _with_units(pairs: Pairs, warn: Warn) -> Pairs:
-    if pairs.without:
-        warn("rows_without_unit", f"{pairs.without:,} common images have no value of the unit and are left out")
-    return pairs
+def _routed(scope: Scope, by_source: Mapping[str, tuple[int, int]], split: float, warn: Warn) -> Scope:
+    """The scope with the unit that was routed: looks at whole sources are daily."""
+    if scope.unit != "image_id":
+        return scope
+    if not comparison.routed_by_source(list(by_source.values()), split):
+        _compare_sources(by_source, warn)
+        return scope
+    warn("unit_is_source", "whole sources were routed, not images: the unit is the source")
+    days = (scope.until - scope.start) // reading.DAY
+    return replace(scope, unit="source", slot=reading.DAY, until=scope.start + days * reading.DAY)
 
 
-def _in_both(units: Units, warn: Warn) -> set[str]:
+def _compare_with_the_hash(con: Connection, scope: Scope, test: Comparison, part: int, warn: Warn) -> None:
+    share = reading.misrouted(con, scope, test.id, test.definition.traffic_split, part)
+    if share > STRAY_SHARE:
+        warn("misrouted", f"{share:.1%} of the units were not served by the model that `ab assign` names")
+
+
+def _in_both(units: Units, warn: Warn) -> frozenset[str]:
     """The units that both arms served, which are left out."""
     import numpy as np
 
-    if units.without:
-        warn("rows_without_unit", f"{units.without:,} predictions have no value of the unit and are left out")
     both = np.intersect1d(units.unit[units.b], units.unit[~units.b])
     if not both.size:
-        return set()
+        return frozenset()
     told = f"{both.size:,} of {len(units.names):,} units were served by both models and are left out"
     many = both.size > STRAY_UNITS and both.size > STRAY_SHARE * len(units.names)
     warn("not_sticky" if many else "stray_units", told, withholds=many)
-    return {units.names[place] for place in both.tolist()}
+    return frozenset(units.names[place] for place in both.tolist())
 
 
-def _by_unit(con: Connection, scope: Scope, units: Units, latencies: Latencies, stray: set[str], kept: Kept) -> ByUnit:
+def _by_unit(con: Connection, scope: Scope, units: Units, latencies: Latencies, stray: frozenset[str]) -> ByUnit:
     import numpy as np
 
     left_out = np.array([place for place, name in enumerate(units.names) if name in stray], np.int64)
     sums = units.kept(~np.isin(units.unit, left_out))
     own = latencies.kept(~np.isin(latencies.unit, left_out))
-    before = {} if scope.unit == "image_id" else _before(con, scope, sums)
-    return ByUnit(sums, own, kept, before)
+    return ByUnit(sums, own, {} if scope.unit == "image_id" else _before(con, scope, sums))
 
 
 def _before(con: Connection, scope: Scope, sums: Units) -> dict[str, tuple[Floats, Floats]]:
@@ -176,17 +169,24 @@ def _before(con: Connection, scope: Scope, sums: Units) -> dict[str, tuple[Float
 # --- what an arm looks like ----------------------------------------------------------------------------------------
 
 
-def _summary(model: str, units: int, cells: Sequence[Cell], latencies: Latencies) -> ABArm:
-    total = {name: sum(cell.counts[name] for cell in cells) for name in reading.COUNTS}
+def _summaries(scope: Scope, evidence: Evidence, *, unknown: bool) -> tuple[ABArm, ABArm]:
+    models, units, totals = (scope.a, scope.b), evidence.units(scope.slots), evidence.totals()
+    a, b = (
+        _summary(models[place], units[place], totals[place], evidence.latencies.arm(bool(place)), unknown=unknown)
+        for place in (0, 1)
+    )
+    return a, b
+
+
+def _summary(model: str, units: int, total: Mapping[str, float], latencies: Latencies, *, unknown: bool) -> ABArm:
     n = float(latencies.n.sum())
-    unknown = any(cell.unknown for cell in cells)
     p50, p95, p99 = (taken.latency_quantile(latencies, q) for q in (0.50, 0.95, 0.99))
     return ABArm(
         model_id=model,
         units=units,
-        predictions=total["rows"],
-        detections=total["detections"],
-        avg_confidence=total["confidence"] / total["scored"] / 1e6 if total["scored"] else None,
+        predictions=int(total["rows"]),
+        detections=int(total["detections"]),
+        avg_confidence=total["confidence"] / total["scored"] if total["scored"] else None,
         avg_latency_ms=float(latencies.s.sum()) / n / 1e3 if n else None,
         p50_latency_ms=p50,
         p95_latency_ms=p95,

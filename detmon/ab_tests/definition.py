@@ -59,13 +59,15 @@ class Comparison:
     created_at: datetime
 
     @property
-    def end(self) -> datetime:
-        """When its last day is complete."""
+    def end(self) -> datetime | None:
+        """When its last day is complete; None where none is planned."""
+        if self.definition.mode == "always":
+            return None
         return self.start + timedelta(days=self.definition.duration_days)
 
     def until(self, now: datetime) -> datetime:
         """Up to when its rows are looked at: `now`, its end or when it was stopped, whichever came first."""
-        return max(self.start, min(now, self.end, self.stopped_at or self.end))
+        return max(self.start, min(moment for moment in (now, self.end, self.stopped_at) if moment is not None))
 
     def days(self, now: datetime) -> int:
         """Its complete days."""
@@ -75,7 +77,7 @@ class Comparison:
         """Whether it runs, ended by itself, or was stopped."""
         if self.stopped_at is not None:
             return "stopped"
-        return "finished" if now >= self.end else "running"
+        return "finished" if self.end is not None and now >= self.end else "running"
 
     def record(self, now: datetime) -> ABTest:
         """As users see it."""
@@ -106,28 +108,31 @@ def define(said: Mapping[str, Any]) -> Definition:
         if key not in known:
             raise UnknownName("setting of a test", key, known)
     given = {key: value for key, value in said.items() if value is not None}
-    metrics = given.get("metrics") or Definition.metrics
-    definition = Definition(**{**given, "metrics": (metrics,) if isinstance(metrics, str) else tuple(metrics)})
-    for metric in definition.metrics:
-        if metric not in METRICS:
-            raise UnknownName("metric of a test", str(metric), METRICS)
-    if len({METRICS[metric] for metric in definition.metrics}) < len(definition.metrics):
-        raise UsageError(f"metrics: {', '.join(definition.metrics)}", "name each once")
-    split, days = definition.traffic_split, definition.duration_days
+    definition = Definition(**{**given, "metrics": _metrics(given.get("metrics"))})
+    split, days, unit = definition.traffic_split, definition.duration_days, str(definition.unit)
     if isinstance(split, bool) or not isinstance(split, int | float) or not 0 < split < 1:
         raise UsageError(f"traffic_split = {split!r}", "B's share of the units, between 0 and 1, for example 0.1")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= LONGEST:
         raise UsageError(f"duration_days = {days!r}", f"whole days, 1 to {LONGEST}")
     if definition.mode not in MODES:
         raise UnknownName("mode", str(definition.mode), MODES)
-    check_unit(definition.unit)
+    if unit not in ("image_id", "source") and not (unit.startswith("tag:") and len(unit) > 4):
+        raise UnknownName("unit", unit, ["image_id", "source", "tag:NAME"])
     return definition
 
 
-def check_unit(unit: str) -> None:
-    """Raise UnknownName for what is no unit."""
-    if unit not in ("image_id", "source") and not (unit.startswith("tag:") and len(unit) > 4):
-        raise UnknownName("unit", unit, ["image_id", "source", "tag:NAME"])
+def _metrics(said: Any) -> tuple[str, ...]:
+    if not said:
+        return Definition.metrics
+    if not isinstance(said, str | list | tuple):
+        raise UsageError(f"metrics = {said!r}", f"a list of {', '.join(METRICS)}")
+    metrics = (said,) if isinstance(said, str) else tuple(str(metric) for metric in said)
+    for metric in metrics:
+        if metric not in METRICS:
+            raise UnknownName("metric of a test", metric, METRICS)
+    if len({METRICS[metric] for metric in metrics}) < len(metrics):
+        raise UsageError(f"metrics: {', '.join(metrics)}", "name each once")
+    return metrics
 
 
 def create(

@@ -1,17 +1,14 @@
-"""From sums to the difference of two arms at any look: by row, by unit, or paired on the same images.
-
-A look at `end` sees the slots before it, without the days on which only one arm had traffic.
-"""
+"""From sums to the difference of two arms at any look: by row, by unit, or paired on the same images."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from detmon.ab_tests.reading import COUNTS, PAIRS, Cell, Latencies, Pairs, Units, before_end, sums_of
+from detmon.ab_tests.reading import COUNTS, PAIRS, SCALE, Cell, Latencies, Units, sums_of
 from detmon.stats import comparison
 from detmon.stats.comparison import Arm, Difference, Sums
 
@@ -40,14 +37,19 @@ class Found:
 
 NOT_LOGGED = Found(None, "none", "not in the log")
 NOT_ENOUGH_TAIL = Found(None, "exceedance", "not enough tail")
-TOO_FEW = Found(None, "none", "too few units")
+TOO_FEW = Found(None, "none", "not enough of it in both arms")
 
 
 class Evidence(Protocol):
-    """What a comparison knows of its arms."""
+    """What a comparison knows of its arms; a look sees the slots before its `end`."""
+
+    latencies: Latencies
 
     def units(self, end: int) -> tuple[int, int]:
         """The units of A and B."""
+
+    def totals(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The sums of A and B by COUNTS."""
 
     def found(self, metric: str, end: int) -> Found:
         """The difference B - A."""
@@ -56,29 +58,31 @@ class Evidence(Protocol):
         """Each arm's ratio, where the metric is one."""
 
 
-Kept = Callable[[int], bool]
-"""Whether a slot counts."""
-
-
 @dataclass
 class ByRow:
     """Every row is a unit: sums by slot are enough."""
 
     cells: Sequence[Cell]
     latencies: Latencies
-    kept: Kept
     _slots: dict[tuple[bool, int], Cell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts: dict[tuple[bool, int], list[Cell]] = defaultdict(list)
         for cell in self.cells:
-            if self.kept(cell.slot):
-                parts[cell.b, cell.slot].append(cell)
+            parts[cell.b, cell.slot].append(cell)
         self._slots = {key: _merged(some) for key, some in parts.items()}
 
     def units(self, end: int) -> tuple[int, int]:
         """The rows of A and B."""
         a, b = (sum(cell.counts["rows"] for cell in self._arm(b, end)) for b in (False, True))
+        return a, b
+
+    def totals(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The sums of A and B by COUNTS."""
+        a, b = (
+            {name: sum(cell.counts[name] for cell in self.cells if cell.b == b) * SCALE.get(name, 1) for name in COUNTS}
+            for b in (False, True)
+        )
         return a, b
 
     def arms(self, metric: str, end: int) -> tuple[Arm, Arm] | None:
@@ -90,12 +94,12 @@ class ByRow:
         """B - A with Welch's degrees of freedom; latency quantiles by the share above the pooled one."""
         if metric in PAIRS:
             return _welch(self.arms(metric, end))
-        some = self.latencies.until(end, self.kept)
+        some = self.latencies.until(end)
         if not some.n.size:
             return NOT_LOGGED
         if metric == "avg_latency_ms":
-            clip = _clip(some)
-            return _welch(_both([_clipped(some.kept(arm), clip) for arm in (~some.b, some.b)]))
+            clip = clip_of(some)
+            return _welch(_both([clipped_sums(some.kept(arm), clip) for arm in (~some.b, some.b)]))
         return _exceedance(some, QUANTILES[metric])
 
     def _arm(self, b: bool, end: int) -> list[Cell]:
@@ -114,50 +118,54 @@ class ByUnit:
 
     sums: Units
     latencies: Latencies
-    kept: Kept
     before: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
     def units(self, end: int) -> tuple[int, int]:
         """The units of A and B."""
         import numpy as np
 
-        seen = self._seen(end)
+        seen = self.sums.slot < end
         a, b = (len(np.unique(self.sums.unit[seen & arm])) for arm in (~self.sums.b, self.sums.b))
+        return a, b
+
+    def totals(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The sums of A and B by COUNTS."""
+        a, b = (
+            {name: float(values[arm].sum()) for name, values in self.sums.values.items()}
+            for arm in (~self.sums.b, self.sums.b)
+        )
         return a, b
 
     def arms(self, metric: str, end: int) -> tuple[Arm, Arm] | None:
         """Each arm's ratio over its units."""
-        return _both(self._sums(metric, end))
+        unit, b, y, x = self._values(metric, end)
+        return _both([comparison.sums(*_of_units(unit[arm], y[arm], x[arm])) for arm in (~b, b)])
 
     def found(self, metric: str, end: int) -> Found:
-        """B - A over units; adjusted for each unit's value before the test where that is known."""
-        if metric not in PAIRS and not self.latencies.n.size:
-            return NOT_LOGGED
-        if metric in QUANTILES and not _tail(self.latencies.until(end, self.kept), QUANTILES[metric]):
-            return NOT_ENOUGH_TAIL
-        if metric in self.before:
-            adjusted = self._adjusted(metric, end)
-            if adjusted is not None:
-                return Found(adjusted, "ancova")
-        return _welch(self.arms(metric, end))
+        """B - A over units, where the log tells enough of the metric."""
+        if metric not in PAIRS:
+            some = self.latencies.until(end)
+            if not some.n.size:
+                return NOT_LOGGED
+            if metric in QUANTILES and not _tail(some, QUANTILES[metric]):
+                return NOT_ENOUGH_TAIL
+        return self._difference(metric, end)
 
-    def _seen(self, end: int) -> Mask:
-        return before_end(self.sums.slot, end, self.kept)
+    def _difference(self, metric: str, end: int) -> Found:
+        """Adjusted for each unit's value before the test where that is known."""
+        adjusted = self._adjusted(metric, end) if metric in self.before else None
+        return _welch(self.arms(metric, end)) if adjusted is None else Found(adjusted, "ancova")
 
     def _values(self, metric: str, end: int) -> tuple[NDArray[np.int64], Mask, Floats, Floats]:
         """Unit, arm, Y and X of each place."""
         if metric in PAIRS:
             y, x = PAIRS[metric]
-            seen = self._seen(end)
+            seen = self.sums.slot < end
             return self.sums.unit[seen], self.sums.b[seen], self.sums.values[y][seen], self.sums.values[x][seen]
-        some = self.latencies.until(end, self.kept)
+        some = self.latencies.until(end)
         if metric in QUANTILES:
             return some.unit, some.b, some.n * (some.bucket > _pooled_bucket(some, QUANTILES[metric])), some.n
         return some.unit, some.b, clipped(some), some.n
-
-    def _sums(self, metric: str, end: int) -> list[Sums]:
-        unit, b, y, x = self._values(metric, end)
-        return [comparison.sums(*_of_units(unit[arm], y[arm], x[arm])) for arm in (~b, b)]
 
     def _adjusted(self, metric: str, end: int) -> Difference | None:
         import numpy as np
@@ -178,64 +186,22 @@ def _of_units(unit: NDArray[np.int64], y: Floats, x: Floats) -> tuple[Floats, Fl
     return _summed(place, y), _summed(place, x)
 
 
-def _summed(place: NDArray[np.int64], values: Floats) -> Floats:
+def _summed(place: NDArray[np.int64], values: Floats, n: int = 0) -> Floats:
     import numpy as np
 
-    return np.bincount(place, values).astype(float)
+    return np.bincount(place, values, n).astype(float)
 
 
-@dataclass
-class Paired:
+class Paired(ByUnit):
     """Both models answered for the same images: each unit is compared with itself."""
 
-    pairs: Pairs
-    kept: Kept
-
-    def units(self, end: int) -> tuple[int, int]:
-        """The units with common images, twice."""
+    def _difference(self, metric: str, end: int) -> Found:
         import numpy as np
 
-        n = len(np.unique(self.pairs.unit[self._seen(end)]))
-        return n, n
-
-    def arms(self, metric: str, end: int) -> tuple[Arm, Arm] | None:
-        """Each arm's ratio on the common images."""
-        return _both([comparison.sums(*sides) for sides in self._values(metric, end)])
-
-    def found(self, metric: str, end: int) -> Found:
-        """B - A from each unit's linearised difference."""
-        if metric not in PAIRS and not self._latency_n(end):
-            return NOT_LOGGED
-        if metric in QUANTILES and self._latency_n(end) * (1 - QUANTILES[metric]) < TAIL:
-            return NOT_ENOUGH_TAIL
-        return paired(*self._values(metric, end))
-
-    def _seen(self, end: int) -> Mask:
-        return before_end(self.pairs.slot, end, self.kept)
-
-    def _latency_n(self, end: int) -> float:
-        seen = self._seen(end)
-        return float(min(self.pairs.a["latency_n"][seen].sum(), self.pairs.b["latency_n"][seen].sum()))
-
-    def _values(self, metric: str, end: int) -> list[tuple[Floats, Floats]]:
-        """(Y, X) of each unit in A and in B."""
-        import numpy as np
-
-        seen = self._seen(end)
-        _, place = np.unique(self.pairs.unit[seen], return_inverse=True)
-        sides = [{name: values[seen] for name, values in side.items()} for side in (self.pairs.a, self.pairs.b)]
-        if metric in PAIRS:
-            y, x = PAIRS[metric]
-            return [(_summed(place, side[y]), _summed(place, side[x])) for side in sides]
-        logged = np.concatenate([side["latency"][side["latency_n"] > 0] for side in sides])
-        cut = float(np.quantile(logged, QUANTILES.get(metric, CLIP), method="inverted_cdf"))
-        found = []
-        for side in sides:
-            value: Floats = (side["latency"] > cut).astype(float)
-            if metric not in QUANTILES:
-                value = np.minimum(side["latency"], cut) / 1e3
-            found.append((_summed(place, value * (side["latency_n"] > 0)), _summed(place, side["latency_n"])))
-        return found
+        unit, b, y, x = self._values(metric, end)
+        names, place = np.unique(unit, return_inverse=True)
+        a, b_ = ([_summed(place[arm], part[arm], len(names)) for part in (y, x)] for arm in (~b, b))
+        return paired((a[0], a[1]), (b_[0], b_[1]))
 
 
 def paired(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Found:
@@ -264,7 +230,9 @@ def clipped(some: Latencies) -> Floats:
     """Sums of latencies in ms, those above the pooled quantile `CLIP` counted as much as it."""
     import numpy as np
 
-    clip = _clip(some)
+    if not some.n.size:
+        return some.n
+    clip = clip_of(some)
     return np.where(some.bucket <= clip, some.s, some.n * _edge(clip)) / 1e3
 
 
@@ -287,11 +255,12 @@ def _pooled_bucket(some: Latencies, q: float) -> int:
     return low + int(np.searchsorted(cumulative, math.ceil(q * float(some.n.sum()) - 1e-9)))
 
 
-def _clip(some: Latencies) -> int:
+def clip_of(some: Latencies) -> int:
+    """The bucket above which latencies are clipped."""
     return _pooled_bucket(some, CLIP)
 
 
-def _clipped(some: Latencies, clip: int) -> Sums:
+def clipped_sums(some: Latencies, clip: int) -> Sums:
     """Sums of one arm's clipped latencies in ms, each row a unit."""
     kept, edge = some.bucket <= clip, _edge(clip)
     n, above = float(some.n.sum()), float(some.n[~kept].sum())

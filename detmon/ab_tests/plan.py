@@ -9,8 +9,8 @@ from typing import Any
 
 from detmon.ab_tests import reading
 from detmon.ab_tests.definition import METRICS, Definition
-from detmon.ab_tests.evidence import clipped
-from detmon.ab_tests.reading import PAIRS, Scope
+from detmon.ab_tests.evidence import clip_of, clipped, clipped_sums
+from detmon.ab_tests.reading import PAIRS, Cell, Scope, sums_of
 from detmon.ab_tests.records import ABPlan
 from detmon.errors import UsageError
 from detmon.stats import comparison
@@ -74,22 +74,30 @@ def expected_units(con: Connection, model_ids: tuple[str, str], definition: Defi
 
 def _history(con: Connection, scope: Scope, name: str) -> tuple[Sums, float]:
     """The sums of the model's units over the last weeks, and over how many days they came."""
-    span = reading.span(con, scope)
-    units = reading.units(con, scope)
-    if name in PAIRS:
-        y, x = (units.values[column] for column in PAIRS[name])
-        unit = units.unit
-    else:
-        logged = reading.latencies(con, scope, units.names)
-        if not logged.n.size:
-            return Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0), span
-        y, x, unit = clipped(logged), logged.n, logged.unit
     import numpy as np
 
+    span = reading.span(con, scope)
+    if scope.unit == "image_id":
+        cells = reading.cells(con, scope, [name])
+        part = reading.part_of(sum(cell.counts["rows"] for cell in cells))
+        if not reading.images(con, scope, part).repeated:
+            return _of_rows(con, scope, name, cells), span
+    units = reading.units(con, scope)
+    if name in PAIRS:
+        unit, (y, x) = units.unit, (units.values[column] for column in PAIRS[name])
+    else:
+        logged = reading.latencies(con, scope, units.names)
+        unit, y, x = logged.unit, clipped(logged), logged.n
     _, place = np.unique(unit, return_inverse=True)
-    if not len(place):
-        return Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0), span
     return comparison.sums(np.bincount(place, y).astype(float), np.bincount(place, x).astype(float)), span
+
+
+def _of_rows(con: Connection, scope: Scope, name: str, cells: Sequence[Cell]) -> Sums:
+    """The sums where each row is a unit."""
+    if name in PAIRS:
+        return sums_of(cells, *PAIRS[name])
+    logged = reading.latencies(con, scope)
+    return clipped_sums(logged, clip_of(logged)) if logged.n.size else comparison.sums([])
 
 
 def _spread(sums: Sums) -> float | None:

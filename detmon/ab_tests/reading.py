@@ -5,7 +5,7 @@ Confidences are counted in integer millionths and latencies in microseconds, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -52,11 +52,17 @@ _UNKNOWN = "batch_id IN (SELECT batch_id FROM batches WHERE denominator = 'unkno
 _PRODUCT = {("confidence", "confidence"): "CAST(confidence AS HUGEINT) * confidence"}
 """The only product that can pass 64 bits: millionths of an image with thousands of boxes, squared."""
 _UNITS = {"image_id": "image_id", "source": "source"}
+_DAYS = "AND NOT list_contains($left_out, date_diff('microsecond', $start, ts) // 86400000000)"
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows: of models `a` and `b` in [start, until), in slots of `slot`; boxes below `floor` are left out."""
+    """Which rows: of models `a` and `b` in [start, until), in slots of `slot`.
+
+    Boxes below `floor` and the days since the start that are `left_out` are no part of it, nor, if `common`, are images
+    that only one of the models saw.
+    """
 
     a: str
     b: str
@@ -66,15 +72,36 @@ class Scope:
     unit: str
     low: bool = False
     floor: int | None = None
+    left_out: tuple[int, ...] = ()
+    common: bool = False
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return (self.until - self.start) // self.slot
+
+    @property
+    def days(self) -> str:
+        """The condition on the days, for the statements that have a place for it."""
+        return _DAYS if self.left_out else ""
 
     @property
     def bound(self) -> dict[str, Any]:
-        """The values of the statements that ask for these rows as a whole."""
+        """The values of the statements that ask for both models' rows of the whole time."""
         return {"a": self.a, "b": self.b, "start": self.start, "until": self.until}
+
+    @property
+    def bound_days(self) -> dict[str, Any]:
+        """The values of the statements that have a place for the condition on the days."""
+        return self.bound | ({"left_out": list(self.left_out)} if self.left_out else {})
+
+    def counts(self, day: int) -> bool:
+        """Whether a day since the start is part of it."""
+        return day not in self.left_out
 
     def rows(self) -> tuple[str, dict[str, Any]]:
         """The text of the rows and its values."""
-        values = self.bound | {"slot": self.slot // timedelta(microseconds=1)}
+        values = self.bound_days | {"slot": self.slot // timedelta(microseconds=1)}
         columns = _BOXES if self.floor is None else _CUT_BOXES
         low = "0" if not self.low else _LOW if self.floor is None else _LOW_CUT
         if self.floor is not None:
@@ -82,7 +109,8 @@ class Scope:
         unit = _UNITS.get(self.unit, "tags[$tag]")
         if unit.endswith("[$tag]"):
             values["tag"] = self.unit.removeprefix("tag:")
-        return statement("ab_rows").format(**columns, low=low, unit=unit, unknown=_UNKNOWN), values
+        text = statement("ab_rows").format(**columns, low=low, unit=unit, unknown=_UNKNOWN, days=self.days)
+        return statement("ab_common_rows").format(rows=text) if self.common else text, values
 
 
 @dataclass(frozen=True)
@@ -135,9 +163,8 @@ def sums_of(some: Sequence[Cell], y: str, x: str) -> Sums:
 
 @dataclass(frozen=True)
 class Images:
-    """Images of the arms, or of a share of them: all, those with several rows, in both arms, in B."""
+    """Images, or a share of them: those with several rows; and of one source those in both arms, and those in B."""
 
-    images: int
     repeated: int
     shared: int
     of_b: int
@@ -163,8 +190,9 @@ def misrouted(con: Connection, scope: Scope, salt: str, split: float, part: int)
 
 def images(con: Connection, scope: Scope, part: int) -> Images:
     """How images and rows belong together, of one image in `part`."""
-    found = con.execute(statement("ab_images"), {**scope.bound, "part": part}).fetchall()
-    return Images(*found[0])
+    text = statement("ab_images").format(days=scope.days)
+    ((repeated, shared, of_b),) = con.execute(text, {**scope.bound_days, "part": part}).fetchall()
+    return Images(int(repeated), int(shared), int(of_b))
 
 
 @dataclass(frozen=True)
@@ -203,38 +231,6 @@ def units(con: Connection, scope: Scope) -> Units:
         {count: known[count].to_numpy() * SCALE.get(count, 1.0) for count in COUNTS},
         int(without),
     )
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Images that both models saw: unit, slot, and each model's values by COUNTS (and `latency`, `latency_n`)."""
-
-    names: list[str]
-    unit: Places
-    slot: Places
-    a: dict[str, Floats]
-    b: dict[str, Floats]
-    without: int
-
-
-def pairs(con: Connection, scope: Scope) -> Pairs:
-    """The common images."""
-    rows, values = scope.rows()
-    columns = {count: count for count in COUNTS} | {"latency": "coalesce(latency, 0)"}
-    columns["latency_n"] = "CAST(latency IS NOT NULL AS BIGINT)"
-    sums = ", ".join(
-        f"CAST(sum({column}) FILTER (WHERE {arm}) AS DOUBLE) AS {name}_{suffix}"
-        for name, column in columns.items()
-        for suffix, arm in (("a", "NOT b"), ("b", "b"))
-    )
-    table = _arrow(con, statement("ab_pairs").format(sums=sums, rows=rows), values)
-    known = table.filter(table["unit"].is_valid())
-    names, code = _coded(known["unit"])
-    arms = [
-        {name: known[f"{name}_{suffix}"].to_numpy() * SCALE.get(name, 1.0) for name in columns} for suffix in ("a", "b")
-    ]
-    without = len(table) - len(known)
-    return Pairs(names, code, known["slot"].to_numpy().astype("int64"), arms[0], arms[1], without)
 
 
 def _arrow(con: Connection, text: str, values: dict[str, Any]) -> Any:
@@ -280,40 +276,33 @@ class Latencies:
         """Those of one arm."""
         return self.kept(self.b == b)
 
-    def until(self, end: int, counts: Callable[[int], bool]) -> Latencies:
-        """Those of the slots before `end` that count."""
-        return self.kept(before_end(self.slot, end, counts))
-
-
-def before_end(slot: Places, end: int, counts: Callable[[int], bool]) -> NDArray[np.bool_]:
-    """Which places lie in the slots before `end` that count."""
-    import numpy as np
-
-    good = [one for one in np.unique(slot).tolist() if one < end and counts(one)]
-    return np.isin(slot, good)
+    def until(self, end: int) -> Latencies:
+        """Those of the slots before `end`."""
+        return self.kept(self.slot < end)
 
 
 def latencies(con: Connection, scope: Scope, names: Sequence[str] | None = None) -> Latencies:
     """The latencies of the arms; by the units of `names` where given."""
     import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute
 
     rows, values = scope.rows()
     keys = "b, slot" if names is None else "CAST(unit AS VARCHAR) AS unit, b, slot"
-    text = statement("ab_latencies").format(keys=keys, rows=rows)
-    array = {name: np.asarray(column) for name, column in con.execute(text, values).fetchnumpy().items()}
-    unit = np.zeros(len(array["n"]), np.int64)
+    table = _arrow(con, statement("ab_latencies").format(keys=keys, rows=rows), values)
+    unit = np.zeros(len(table), np.int64)
     if names is not None:
-        place = {name: number for number, name in enumerate(names)}
-        unit = np.array([place.get(name, -1) for name in array.pop("unit").tolist()], np.int64)
-        array = {name: column[unit >= 0] for name, column in array.items()}
-        unit = unit[unit >= 0]
-    slot, bucket = (array[name].astype("int64") for name in ("slot", "bucket"))
-    return Latencies(unit, array["b"], slot, bucket, array["n"], array["s"], array["ss"])
+        places = compute.index_in(table["unit"], pa.array(names, pa.string()))
+        table = table.filter(places.is_valid())
+        unit = places.drop_null().to_numpy().astype("int64")
+    slot, bucket = (table[name].to_numpy().astype("int64") for name in ("slot", "bucket"))
+    n, s, ss = (table[name].to_numpy().astype("float64") for name in ("n", "s", "ss"))
+    return Latencies(unit, table["b"].to_numpy(), slot, bucket, n, s, ss)
 
 
 def before(scope: Scope) -> Scope:
     """The same units in the week before the test."""
-    return replace(scope, start=scope.start - timedelta(days=7), until=scope.start)
+    return replace(scope, start=scope.start - timedelta(days=7), until=scope.start, left_out=())
 
 
 def confidences(con: Connection, scope: Scope) -> Mapping[bool, list[int]]:
@@ -342,6 +331,6 @@ AGREEMENT_IMAGES = 100_000
 
 def agreement(con: Connection, scope: Scope) -> float | None:
     """The share of A's boxes with a box of B of the same label at an IoU of 0.5, on common images."""
-    found = con.execute(statement("ab_agreement"), {**scope.bound, "most": AGREEMENT_IMAGES}).fetchall()
-    same, boxes = found[0]
+    text = statement("ab_agreement").format(days=scope.days)
+    ((same, boxes),) = con.execute(text, {**scope.bound_days, "most": AGREEMENT_IMAGES}).fetchall()
     return float(same / boxes) if boxes else None

@@ -12,7 +12,10 @@ from detmon.records import Record
 
 @dataclass(frozen=True)
 class ABTest(Record):
-    """One test; `day` counts its complete days, `status` is running, finished or stopped."""
+    """One test; `day` counts its complete days, `status` is running, finished or stopped.
+
+    In mode always no `end` is planned; `duration_days` is what the test is tuned for.
+    """
 
     id: str
     name: str
@@ -21,7 +24,7 @@ class ABTest(Record):
     status: str
     day: int
     start: datetime
-    end: datetime
+    end: datetime | None
     stopped_at: datetime | None
     traffic_split: float
     metrics: tuple[str, ...]

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from detmon import reviewed
 from detmon.ab_tests.evidence import Found, paired
-from detmon.ab_tests.reading import Scope
-from detmon.reviewed import Reviews, Sample
+from detmon.ab_tests.reading import DAY, Scope
+from detmon.reviewed import Reviews, Sample, Verdicts
 from detmon.stats import review_arms
 from detmon.stats.comparison import Difference, welch
 from detmon.stats.review_arms import ReviewedArm
 from detmon.store import Connection, statement
-from detmon.times import Period
+from detmon.times import EPOCH, Period
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Flags = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
 RECALL_OBJECTS, RECALL_IMAGES = 30, 20
@@ -30,10 +32,12 @@ NO_REVIEWS = Found(None, "reviews", "no reviews")
 
 @dataclass(frozen=True)
 class ReviewedSide:
-    """One arm's reviewed images up to a look: unit, weight, correct and reviewed boxes; `selected`, `done` items."""
+    """One arm's reviewed images up to a look: unit, weight (0: it does not count), correct and reviewed boxes.
+
+    Of `selected` items with a served box `done` are reviewed; `rules` say how they were selected.
+    """
 
     unit: Sequence[str]
-    image: Sequence[str]
     w: Floats
     y: Floats
     x: Floats
@@ -41,15 +45,6 @@ class ReviewedSide:
     selected: int
     done: int
     rules: str | None
-
-    @property
-    def counted(self) -> set[str]:
-        """The images that count."""
-        return {image for image, w in zip(self.image, self.w.tolist(), strict=True) if w > 0}
-
-    def units_of(self, images: frozenset[str]) -> set[str]:
-        """The units of some of the images."""
-        return {unit for unit, image in zip(self.unit, self.image, strict=True) if image in images}
 
     @property
     def images(self) -> int:
@@ -70,16 +65,11 @@ class ReviewedSide:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """Both arms' reviews at a look: precision, and recall where it can be said."""
+    """Both arms' reviews at a look: precision, and recall where it can be said; `paired`: on the same images."""
 
     precision: tuple[ReviewedSide, ReviewedSide]
     recall: tuple[ReviewedSide, ReviewedSide] | None
-    common: frozenset[str] | None
-    """Of a shadow: the images of which both models' answers are reviewed."""
-
-
-Keep = Callable[[str], bool]
-"""Whether a unit counts (it was in one arm only, or on images that both saw)."""
+    paired: bool
 
 
 def read(
@@ -87,29 +77,18 @@ def read(
     scope: Scope,
     zones: tuple[tzinfo, tzinfo],
     settings: reviewed.Settings,
-    end: int,
-    keep: Keep,
-    *,
-    shadow: bool,
+    days: int,
+    stray: frozenset[str],
 ) -> Reviewed:
-    """The reviews of both arms' images in the first `end` days."""
-    period = Period(scope.start, scope.start + timedelta(days=end), "")
+    """The reviews of both arms' images in the first `days`, without those of the `stray` units."""
+    period = Period(scope.start, scope.start + days * DAY, "")
     sides = [
-        _side(con, model, period, zone, settings, scope.unit, keep)
+        _side(con, scope, model, period, zone, settings, stray)
         for model, zone in zip((scope.a, scope.b), zones, strict=True)
     ]
     (precision_a, recall_a), (precision_b, recall_b) = sides
     recall = (recall_a, recall_b) if recall_a is not None and recall_b is not None else None
-    common = _common(con, scope, precision_a, precision_b) if shadow else None
-    return Reviewed((precision_a, precision_b), recall, common)
-
-
-def _common(con: Connection, scope: Scope, a: ReviewedSide, b: ReviewedSide) -> frozenset[str]:
-    """The images that both models saw and whose answers are reviewed; in a census an image without rows is reviewed."""
-    census = a.basis == b.basis == "census"
-    images = sorted(a.counted | b.counted if census else a.counted & b.counted)
-    found = con.execute(statement("ab_common_images"), {**scope.bound, "images": images}).fetchall()
-    return frozenset(image for (image,) in found)
+    return Reviewed((precision_a, precision_b), recall, scope.common)
 
 
 def there_are_any(con: Connection, scope: Scope) -> bool:
@@ -118,31 +97,79 @@ def there_are_any(con: Connection, scope: Scope) -> bool:
 
 
 def _side(
-    con: Connection, model: str, period: Period, zone: tzinfo, settings: reviewed.Settings, unit: str, keep: Keep
+    con: Connection,
+    scope: Scope,
+    model: str,
+    period: Period,
+    zone: tzinfo,
+    settings: reviewed.Settings,
+    stray: frozenset[str],
 ) -> tuple[ReviewedSide, ReviewedSide | None]:
     found = reviewed.read(con, model, period, zone, settings)
-    units = _units(con, found, unit)
+    units = _units(con, found, scope.unit)
+    counts = _counting(con, scope, found, units, stray)
     rules = _rules(con, found)
-    precision = _weighted(found, reviewed.sample(found), reviewed.precision(found), units, keep, rules)
+    judged = found if scope.floor is None else _cut(found, scope.floor)
+    precision = _weighted(found, reviewed.sample(found), reviewed.precision(judged), units, counts, rules)
     whole = reviewed.sample(found, exhaustive=True)
-    recall = _weighted(found, whole, reviewed.recall(found), units, keep, rules)
+    recall = _weighted(found, whole, reviewed.recall(judged), units, counts, rules)
     every_one_exhaustive = not (precision.w[~found.images.exhaustive] > 0).any()
     enough = recall.images >= RECALL_IMAGES and float(recall.x[recall.w > 0].sum()) >= RECALL_OBJECTS
     usable = every_one_exhaustive and enough and whole.basis is not None
     return precision, recall if usable else None
 
 
+def _counting(
+    con: Connection, scope: Scope, found: Reviews, units: Sequence[str | None], stray: frozenset[str]
+) -> Flags:
+    """Which reviewed images are part of the comparison."""
+    import numpy as np
+
+    counts = np.array([unit is not None and unit not in stray for unit in units], bool)
+    if scope.left_out:
+        day = (found.images.seconds - round((scope.start - EPOCH).total_seconds())) // round(DAY.total_seconds())
+        counts &= ~np.isin(day, scope.left_out)
+    if scope.common:
+        names = [(image, found.images.sources[place]) for image, place in _named(found)]
+        text = statement("ab_common_images").format(days=scope.days)
+        common = set(con.execute(text, {**scope.bound_days, "images": [image for image, _ in names]}).fetchall())
+        counts &= np.array([name in common for name in names], bool)
+    return counts
+
+
+def _named(found: Reviews) -> Iterator[tuple[str, int]]:
+    return zip(found.images.image_id, found.images.source.tolist(), strict=True)
+
+
+def _cut(found: Reviews, floor: int) -> Reviews:
+    """The reviews as if boxes below a confidence (millionths) had not been there: what they had found is missed."""
+    import numpy as np
+
+    all_ = found.verdicts
+    below = all_.judged & (np.round(all_.confidence * 1e6) < floor)
+    kept = ~(below & (all_.kind == reviewed.FALSE_POSITIVE))
+    verdicts = Verdicts(
+        all_.image[kept],
+        np.where(below, reviewed.MISSED, all_.kind)[kept],
+        all_.label[kept],
+        all_.true_label[kept],
+        all_.confidence[kept],
+        list(compress(all_.reason, kept)),
+        list(compress(all_.tide, kept)),
+        all_.labels,
+    )
+    return replace(found, verdicts=verdicts)
+
+
 def _weighted(
-    found: Reviews, sample: Sample, pair: reviewed.Pair, units: Sequence[str | None], keep: Keep, rules: str | None
+    found: Reviews, sample: Sample, pair: reviewed.Pair, units: Sequence[str | None], counts: Flags, rules: str | None
 ) -> ReviewedSide:
     import numpy as np
 
-    known = np.array([unit is not None and keep(unit) for unit in units], bool)
     w = sample.w if sample.basis is not None else found.images.complete.astype(np.float64)
     return ReviewedSide(
         unit=[unit or "" for unit in units],
-        image=list(found.images.image_id),
-        w=w * known,
+        w=(w * counts).astype(np.float64),
         y=pair[0].astype(np.float64),
         x=pair[1].astype(np.float64),
         basis=sample.basis,
@@ -190,8 +217,8 @@ def difference(found: Reviewed, *, units_are_images: bool) -> Found:
     a, b = (arm(side) for side in found.precision)
     if a is None or b is None:
         return NO_REVIEWS
-    if found.common is not None:
-        return _paired(found.precision, found.common)
+    if found.paired:
+        return _paired(found.precision)
     return Found(review_arms.precision_difference(a, b, units_are_images=units_are_images), "reviews")
 
 
@@ -202,22 +229,24 @@ def recall_difference(found: Reviewed, min_units: int) -> Difference | None:
     a, b = (arm(side) for side in found.recall)
     if a is None or b is None or min(a.units, b.units) < min_units:
         return None
-    return _paired(found.recall, found.common).difference if found.common is not None else welch(a.arm, b.arm)
+    return _paired(found.recall).difference if found.paired else welch(a.arm, b.arm)
 
 
-def _paired(sides: tuple[ReviewedSide, ReviewedSide], common: frozenset[str]) -> Found:
-    """B - A over the units of the common images."""
-    names = sorted({unit for side in sides for unit in side.units_of(common)})
-    a, b = (_by_unit(side, names, common) for side in sides)
+def _paired(sides: tuple[ReviewedSide, ReviewedSide]) -> Found:
+    """B - A over units; a unit of which only one model's answers are reviewed says something of that one."""
+    names = sorted({unit for side in sides for unit, w in zip(side.unit, side.w.tolist(), strict=True) if w > 0})
+    number = {name: place for place, name in enumerate(names)}
+    a, b = (_by_unit(side, number) for side in sides)
     return paired(a, b)
 
 
-def _by_unit(side: ReviewedSide, names: Sequence[str], common: frozenset[str]) -> tuple[Floats, Floats]:
-    """Weighted sums of each unit over the common images."""
+def _by_unit(side: ReviewedSide, number: Mapping[str, int]) -> tuple[Floats, Floats]:
+    """Weighted sums of each unit."""
     import numpy as np
 
-    number = {name: place for place, name in enumerate(names)}
-    there = np.array([image in common for image in side.image], bool)
-    place = np.array([number[unit] for unit, kept in zip(side.unit, there.tolist(), strict=True) if kept], np.int64)
-    y, x = (np.bincount(place, side.w[there] * part[there], len(names)).astype(np.float64) for part in (side.y, side.x))
+    counted = side.w > 0
+    units = [unit for unit, kept in zip(side.unit, counted.tolist(), strict=True) if kept]
+    place = np.array([number[unit] for unit in units], np.int64)
+    w = side.w[counted]
+    y, x = (np.bincount(place, w * part[counted], len(number)).astype(np.float64) for part in (side.y, side.x))
     return y, x

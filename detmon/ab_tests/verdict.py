@@ -12,7 +12,7 @@ from typing import Literal
 from detmon.stats.guardrails import Guardrail
 from detmon.stats.looks import Judgement
 
-Feedback = Literal["not listed", "none", "self-selected", "provisional", "decided"]
+State = Literal["not listed", "none", "self-selected", "provisional", "decided"]
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Case:
     models: tuple[str, str]
     withheld: Sequence[str]
     not_yet: str | None
-    feedback: Feedback
+    feedback: State
     precision: tuple[float, float] | None
     p: float | None
-    judged: Judgement | None
+    judged: Judgement
     guardrails: Sequence[Guardrail]
     recalls: tuple[float, float] | None
     reviewed: tuple[int, int]
@@ -45,6 +45,10 @@ def decide(case: Case) -> tuple[str | None, str]:
     leader = "b" if case.precision[1] > case.precision[0] else "a"
     if case.p > case.alpha:
         return None, f"no winner: precision {_against(case.precision)} does not differ (p = {_p(case.p)}){_aside(case)}"
+    decisive = case.judged.decisive
+    if decisive is None or (decisive.z > 0) != (leader == "b"):
+        other = "A" if leader == "b" else "B"
+        return None, f"no winner: {other} was ahead in precision, but is no longer ({_against(case.precision)})"
     broken = _broken(case, leader)
     if broken:
         return (
@@ -106,7 +110,7 @@ _DOUBT = {
 
 def _sure(case: Case) -> str:
     judged = case.judged
-    if judged is None or judged.low is None or judged.high is None or case.p is None:
+    if judged.low is None or judged.high is None or case.p is None:
         return ""
     return f", a difference of {judged.low:+.3f} to {judged.high:+.3f}, p = {_p(case.p)}"
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from detmon.stats.distributions import chi2_sf, norm_isf, norm_sf, t_isf, t_two_sided
-from detmon.stats.intervals import wilson
+from detmon.stats.distributions import chi2_sf, norm_isf, norm_sf, t_two_sided
+from detmon.stats.intervals import Z95, wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,19 +56,18 @@ class Difference:
         """The normal quantile of the same tail, which sequential rules take."""
         return math.copysign(norm_isf(max(self.p / 2, TINY)), self.est)
 
-    @property
-    def ci(self) -> tuple[float, float]:
-        """The 95 % interval of one look."""
-        half = t_isf(0.025, self.df) * self.se
+    def within(self, quantile: float) -> tuple[float, float]:
+        """The interval that `quantile` standard errors, by its test, leave on either side."""
+        half = quantile * self.se
         return self.est - half, self.est + half
 
 
 @dataclass(frozen=True)
 class DifferenceWithTest(Difference):
-    """A difference with a test of its own: `tested` is its z, `interval` its 95 % interval where that differs, too."""
+    """A difference with a test of its own: `tested` is its z; of `shares` (x_a, n_a, x_b, n_b) also the interval."""
 
     tested: float
-    interval: tuple[float, float] | None = None
+    shares: tuple[float, float, float, float] | None = None
 
     @property
     def p(self) -> float:
@@ -80,10 +79,9 @@ class DifferenceWithTest(Difference):
         """The statistic, as a normal quantile."""
         return self.tested
 
-    @property
-    def ci(self) -> tuple[float, float]:
-        """The 95 % interval of one look."""
-        return super().ci if self.interval is None else self.interval
+    def within(self, quantile: float) -> tuple[float, float]:
+        """Newcombe's interval of shares, which does not shrink to nothing where none is wrong."""
+        return super().within(quantile) if self.shares is None else newcombe(*self.shares, quantile)
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,8 @@ def sums(y: Numbers, x: Numbers | None = None) -> Sums:
 
     ys = np.asarray(y, float)
     xs = np.ones_like(ys) if x is None else np.asarray(x, float)
+    if not len(ys):
+        return Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     dy, dx = ys - ys.mean(), xs - xs.mean()
     return Sums(len(ys), float(ys.sum()), float(xs.sum()), float(dy @ dy), float(dx @ dx), float(dy @ dx))
 
@@ -181,10 +181,10 @@ def score_test(x_a: float, n_a: float, x_b: float, n_b: float) -> ScoreTest:
     return ScoreTest(z, min(1.0, 2 * norm_sf(abs(z))))
 
 
-def newcombe(x_a: float, n_a: float, x_b: float, n_b: float) -> tuple[float, float]:
-    """The 95 % interval of the difference B - A of two shares (method 10 of Newcombe, Statist. Med. 17, 1998)."""
+def newcombe(x_a: float, n_a: float, x_b: float, n_b: float, quantile: float = Z95) -> tuple[float, float]:
+    """An interval (95 %) of the difference B - A of two shares (method 10 of Newcombe, Statist. Med. 17, 1998)."""
     a, b = x_a / n_a, x_b / n_b
-    (low_a, high_a), (low_b, high_b) = wilson(a, n_a), wilson(b, n_b)
+    (low_a, high_a), (low_b, high_b) = wilson(a, n_a, quantile), wilson(b, n_b, quantile)
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from detmon.stats import sequential
 from detmon.stats.comparison import Difference
-from detmon.stats.distributions import norm_sf, t_isf
+from detmon.stats.distributions import norm_isf, norm_sf, t_isf
 
 SMALLEST_P = 1e-10
 
@@ -37,13 +37,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The p-value at the last used look (None: nothing to test yet), the interval there, and all used looks."""
+    """The p-value at the last used look (None: nothing to test yet), the interval there, and all used looks.
+
+    `decisive` is the look that the p-value rests on: with a p-value that never rises it may be an earlier one.
+    """
 
     p: float | None
     low: float | None
     high: float | None
     difference: Difference | None
     looks: tuple[Judged, ...] = ()
+    decisive: Judged | None = None
 
 
 NOTHING = Judgement(None, None, None, None)
@@ -74,8 +78,8 @@ def daily(looks: Sequence[Look], duration: float, min_units: int, alpha: float =
         p = max(last.p, SMALLEST_P)
     else:
         p = sequential.repeated_p([look.z for look in judged], [look.information for look in used], fractions)
-    half = t_isf(norm_sf(judged[-1].boundary or sequential.NEVER), last.df) * last.se
-    return Judgement(p, last.est - half, last.est + half, last, judged)
+    low, high = last.within(t_isf(norm_sf(judged[-1].boundary or sequential.NEVER), last.df))
+    return Judgement(p, low, high, last, judged, max(judged, key=lambda look: abs(look.z) - (look.boundary or 0.0)))
 
 
 def bounded(looks: Sequence[Look], duration: float, min_units: int, alpha: float = 0.05) -> tuple[Judged, ...]:
@@ -93,19 +97,20 @@ def always(looks: Sequence[Look], n_star: float, min_units: int, alpha: float = 
     used = usable(looks, min_units)
     if not used or n_star <= 0:
         return NOTHING
-    p = min(sequential.always_valid_p(look.difference.z, sum(look.units), n_star, alpha) for look in used)
-    last = used[-1].difference
-    half = sequential.always_valid_half_width(last.se, sum(used[-1].units), n_star, alpha)
+    p_values = [sequential.always_valid_p(look.difference.z, sum(look.units), n_star, alpha) for look in used]
     judged = tuple(Judged(look.end, look.difference.z, None) for look in used)
-    return Judgement(p, last.est - half, last.est + half, last, judged)
+    p, decisive = min(zip(p_values, judged, strict=True), key=lambda pair: pair[0])
+    last = used[-1].difference
+    low, high = last.within(sequential.always_valid_half_width(1.0, sum(used[-1].units), n_star, alpha))
+    return Judgement(p, low, high, last, judged, decisive)
 
 
 def fixed(looks: Sequence[Look], duration: float, min_units: int, alpha: float = 0.05) -> Judgement:
     """One look, when the whole duration has passed: the plain p-value and interval."""
-    used = [look for look in usable(looks, min_units) if look.end >= duration]
+    used = [look for look in looks if look.end >= duration and min(look.units) >= min_units]
     if not used:
         return NOTHING
     last = used[-1].difference
-    half = t_isf(alpha / 2, last.df) * last.se
-    judged = (Judged(used[-1].end, last.z, t_isf(alpha / 2, last.df)),)
-    return Judgement(last.p, last.est - half, last.est + half, last, judged)
+    quantile = t_isf(alpha / 2, last.df)
+    judged = Judged(used[-1].end, last.z, norm_isf(alpha / 2))
+    return Judgement(last.p, *last.within(quantile), last, (judged,), judged)

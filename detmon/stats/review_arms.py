@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detmon.stats.comparison import TINY, Arm, Difference, DifferenceWithTest, newcombe, score_test, welch
+from detmon.stats.comparison import TINY, Arm, Difference, DifferenceWithTest, score_test, welch
 from detmon.stats.distributions import norm_isf, t_sf
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ def precision_difference(a: ReviewedArm, b: ReviewedArm, *, units_are_images: bo
         return difference
     (x_a, n_a), (x_b, n_b) = a.effective, b.effective
     z = score_test(x_a, n_a, x_b, n_b).z
-    if not units_are_images:
-        z = math.copysign(norm_isf(max(t_sf(abs(z), difference.df), TINY)), z)
-    return DifferenceWithTest(difference.est, difference.se, difference.df, z, newcombe(x_a, n_a, x_b, n_b))
+    df = math.inf if units_are_images else difference.df
+    z = math.copysign(norm_isf(max(t_sf(abs(z), df), TINY)), z)
+    return DifferenceWithTest(difference.est, difference.se, df, z, (x_a, n_a, x_b, n_b))

@@ -11,4 +11,4 @@ SELECT model_id = $b AS b, CAST(date_diff('microsecond', $start, ts) // $slot AS
   confidence_floor, {unknown} AS unknown_denominator
 FROM (
   SELECT *, status IS DISTINCT FROM 'error' AS ok
-  FROM predictions WHERE model_id IN ($a, $b) AND ts >= $start AND ts < $until)
+  FROM predictions WHERE model_id IN ($a, $b) AND ts >= $start AND ts < $until {days})
