@@ -617,9 +617,6 @@ class Client:
         The periods default to the last 7 days and the baseline, or the 28 days before. With `reference_log` and
         `current_log` two logs are compared that are in no store; `given` are then the options of `ingest`.
         """
-        from detmon.stats.distributions import preload
-
-        preload()
         from detmon import baselines, drift
         from detmon.drift import periods, settings
         from detmon.drift.logs import check_logs

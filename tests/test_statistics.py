@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -87,3 +89,14 @@ def test_the_distance_is_not_the_one_in_base_e(vectors: Callable[[str], Any]) ->
     got = distances.js_distance(**{key.removesuffix("_counts"): value for key, value in case["input"].items()})
     assert got == 1
     assert abs(got - case["expected"]) > 0.1
+
+
+def test_only_the_compiled_functions_are_loaded_and_the_package_still_can_be() -> None:
+    code = (
+        "import sys\nfrom detmon.stats.distributions import t_sf\nt_sf(1.0, 5.0)\n"
+        "print('scipy.special' in sys.modules, 'numpy.f2py' in sys.modules)\n"
+        "import scipy.special\nfrom detmon.stats.distributions import special\n"
+        "print(scipy.special.stdtr is special().stdtr or float(scipy.special.stdtr(5, -1)) == t_sf(1.0, 5.0))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "True"]

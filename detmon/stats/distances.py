@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from detmon.stats.distributions import special
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,22 +29,19 @@ def js_distance(p: Counts, q: Counts) -> float | None:
 def js_distances(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """`js_distance` of each row of [n, bins]; NaN where a side is empty."""
     import numpy as np
-    from scipy.special import rel_entr
 
     filled = (p.sum(axis=1) > 0) & (q.sum(axis=1) > 0)
     p, q = (side / np.where(filled, side.sum(axis=1), 1)[:, None] for side in (p, q))
-    middle = (p + q) / 2
-    divergence = (rel_entr(p, middle).sum(axis=1) + rel_entr(q, middle).sum(axis=1)) / (2 * math.log(2))
+    divergence = js_contributions(p, q).sum(axis=1)
     return np.where(filled, np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 
 
 def js_contributions(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """What each bin adds to the square of the distance of two distributions that sum to 1."""
     import numpy as np
-    from scipy.special import rel_entr
 
     middle = (p + q) / 2
-    return np.asarray((rel_entr(p, middle) + rel_entr(q, middle)) / (2 * math.log(2)))
+    return np.asarray((special().rel_entr(p, middle) + special().rel_entr(q, middle)) / (2 * math.log(2)))
 
 
 def ks_statistic(p: Counts, q: Counts) -> float | None:

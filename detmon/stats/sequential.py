@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from detmon.stats.distributions import norm_isf, norm_sf
+from detmon.stats.distributions import norm_isf, norm_sf, special
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,14 +94,13 @@ class _Path:
         return min(norm_isf(max(alpha, 1e-300) / 2), NEVER)
 
     def _next(self, place: int, alpha: float) -> float:
-        from scipy import special
         from scipy.optimize import brentq
 
         step = math.sqrt(self.times[place] - self.times[place - 1])
         root = math.sqrt(self.times[place])
 
         def leaving(bound: float) -> float:
-            out = special.ndtr((self.grid - bound * root) / step) + special.ndtr((-self.grid - bound * root) / step)
+            out = special().ndtr((self.grid - bound * root) / step) + special().ndtr((-self.grid - bound * root) / step)
             return float(self.mass @ out)
 
         if alpha <= 0 or leaving(NEVER) > alpha or leaving(0.0) < alpha:
