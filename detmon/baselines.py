@@ -16,8 +16,10 @@ from detmon.times import Period
 if TYPE_CHECKING:  # who only asks for the period does not need the metrics
     from detmon.metrics import Metric
 
-NOT_FROZEN = ("data_age_seconds", "rejected_rate", "new_class_count")
-"""What has no normal of its own: it depends on the clock, the whole store, or the days before."""
+NOT_FROZEN = (
+    "data_age_seconds", "rejected_rate", "new_class_count", "class_drift", "confidence_drift", "count_drift",
+)  # fmt: skip
+"""What has no normal of its own: it depends on the clock, the whole store, the days before, or the baseline."""
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,14 @@ CATALOGUE: dict[str, Metric] = {
             "labels that the model did not log in the 28 days before",
             count=True,
         ),
+        *(
+            Metric(name, "", "predictions", "distance", "up", least, f"distance of {what} from the baseline's")
+            for name, least, what in (
+                ("class_drift", 200, "the mix of labels"),
+                ("confidence_drift", 200, "the confidences"),
+                ("count_drift", 100, "the numbers of boxes per image"),
+            )
+        ),
         Metric(
             "data_age_seconds",
             "max(ts)",
@@ -214,6 +222,8 @@ CATALOGUE: dict[str, Metric] = {
     )
 }
 """The metrics of this module by name."""
+DISTANCES = ("class_drift", "confidence_drift", "count_drift")
+"""How far a window is from the model's baseline."""
 REVIEWED = ("feedback_score", "precision", "recall")
 """Those that come from reviews."""
 
@@ -286,6 +296,10 @@ def check_selection(metric: Metric, selection: Selection) -> None:
     if selection.on_labels and not metric.by_label:
         raise UsageError(
             f"{metric.name} is a metric of images, which have no label", "of boxes: " + ", ".join(_box_metrics())
+        )
+    if metric.name in DISTANCES and (selection.by or selection.where):
+        raise UsageError(
+            f"{metric.name} is of all of a model's rows: no by, no where", "detmon drift check --by source"
         )
     if metric.name == "rejected_rate" and (selection.by or selection.where):
         raise UsageError("rejected_rate is of the whole store: no by, no where")
@@ -389,7 +403,8 @@ def _batches(selection: Selection, wanted: Iterable[Wanted]) -> dict[str, list[W
     batches: dict[str, list[Wanted]] = defaultdict(list)
     for one in dict.fromkeys(wanted):
         name = one.metric.name
-        kind = "reviews" if name in REVIEWED else name if name in _MEASURES else _rows_of(one.metric, selection)
+        kind = _GROUPS.get(name, name)
+        kind = kind if kind in _MEASURES else _rows_of(one.metric, selection)
         batches[kind].append(one)
     return batches
 
@@ -587,10 +602,17 @@ def _measure_rejected(
 def _measure_reviews(
     con: Connection, selection: Selection, windows: Sequence[Window], batch: Sequence[Wanted]
 ) -> dict[Wanted, dict[Window, dict[Labels, Measured]]]:
-    """The metrics of REVIEWED, which are more than sums."""
-    from detmon.metrics.reviews import measure_reviews
+    from detmon.metrics.reviews import measure_reviews  # loads numpy
 
     return measure_reviews(con, selection, windows, batch)
+
+
+def _measure_distances(
+    con: Connection, selection: Selection, windows: Sequence[Window], batch: Sequence[Wanted]
+) -> dict[Wanted, dict[Window, dict[Labels, Measured]]]:
+    from detmon.metrics.distances import measure_distances  # loads numpy
+
+    return measure_distances(con, selection, windows, batch)
 
 
 _MEASURES = {
@@ -599,8 +621,11 @@ _MEASURES = {
     "data_age_seconds": _measure_age,
     "rejected_rate": _measure_rejected,
     "reviews": _measure_reviews,
+    "distances": _measure_distances,
 }
 """The metrics that are more than one aggregate over the rows."""
+_GROUPS = dict.fromkeys(REVIEWED, "reviews") | dict.fromkeys(DISTANCES, "distances")
+"""Metrics that are measured together."""
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
