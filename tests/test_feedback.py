@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,11 @@ TOLD = [
 ]
 
 
+def _number(record: dict[str, Any]) -> float:
+    place = record["detection_index"]
+    return math.nan if place is None else float(place)
+
+
 def written_as(kind: str, folder: Path) -> Path:
     """The rows of TOLD in a file of that kind."""
     records = [dict(zip(FIELDS, row, strict=True)) for row in TOLD]
@@ -287,6 +293,11 @@ def written_as(kind: str, folder: Path) -> Path:
         table = table.set_column(1, "detection_index", table["detection_index"].cast(pa.float64()))
         table = table.set_column(2, "feedback_type", table["feedback_type"].dictionary_encode())
         pq.write_table(table.set_column(4, "bbox", pa.array(boxes)), path)
+    elif kind == "blank":  # nothing is an empty text
+        texts = [{name: "" if cell is None else str(cell) for name, cell in record.items()} for record in records]
+        pq.write_table(pa.Table.from_pylist(texts), path)
+    elif kind == "nan":
+        path.write_text("\n".join(json.dumps({**one, "detection_index": _number(one)}) for one in records))
     elif kind in ("jsonl", "gz"):
         text = "\n".join(json.dumps(record) for record in records).encode()
         path.write_bytes(gzip.compress(text) if kind == "gz" else text)
@@ -302,7 +313,9 @@ def written_as(kind: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["csv", "excel", "wide", "jsonl", "lines", "array", "gz", "parquet", "pandas"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "excel", "wide", "jsonl", "lines", "array", "gz", "parquet", "pandas", "blank", "nan"]
+)
 def test_the_same_rows_in_every_dialect(logged: Shell, kind: str) -> None:
     first = logged(*NOW, "feedback", "import", written_as("csv", logged.folder), "--json").json
     assert counts(first) == (4, 0, 0, 0)

@@ -1,12 +1,16 @@
 -- The rows of a file (`given`, all text) as verdicts, each with the first reason why it is none. `repeated`: its id stands
 -- in an earlier row. An id that is not given is derived from all fields and the occurrence among equal rows.
 CREATE TABLE staged AS
-WITH cells AS (
-  SELECT line, prediction_id, true_label, reviewer, feedback_id, "timestamp" AS stamp,
-    regexp_replace(trim(detection_index), '^(\d+)\.0+$', '\1') AS detection,
-    lower(trim(feedback_type)) AS type, coalesce(lower(trim(scope)), 'boxes_only') AS scope,
-    trim(replace(bbox, '''', '"')) AS box, TRY_CAST("timestamp" AS DOUBLE) AS epoch
+WITH texts AS (  -- an empty text says as little as none
+  SELECT line, nullif(prediction_id, '') AS prediction_id, nullif(true_label, '') AS true_label,
+    nullif(reviewer, '') AS reviewer, nullif(feedback_id, '') AS feedback_id, nullif(trim("timestamp"), '') AS stamp,
+    CASE WHEN lower(trim(detection_index)) NOT IN ('', 'nan') THEN trim(detection_index) END AS place,
+    nullif(lower(trim(feedback_type)), '') AS type, nullif(lower(trim(scope)), '') AS scope, nullif(trim(bbox), '') AS box
   FROM given),
+cells AS (
+  SELECT * REPLACE (coalesce(scope, 'boxes_only') AS scope, replace(box, '''', '"') AS box),
+    regexp_replace(place, '^(\d+)\.0+$', '\1') AS detection, TRY_CAST(stamp AS DOUBLE) AS epoch
+  FROM texts),
 read AS (
   SELECT *,
     CASE
