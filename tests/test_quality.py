@@ -402,6 +402,14 @@ def test_few_reviews_expect_nothing(tmp_path: Path) -> None:
     assert codes(show(tmp_path, assume_random=True), "expected_precision") == ["too_few"]
 
 
+def test_reviews_that_are_hardly_enough_are_no_certainty(tmp_path: Path) -> None:
+    scored(tmp_path, 20, 4, per_day=13)
+    said = show(tmp_path, assume_random=True).expected_precision
+    assert said
+    assert (said.method, said.reviewed_boxes, said.check) == ("platt", 156, "not checked")
+    assert said.high - said.low > 0.1
+
+
 def test_a_period_without_boxes_has_no_expected_precision(tmp_path: Path) -> None:
     scored(tmp_path, 20, 20)
     store(tmp_path, [Row(at(22 * DAY + n), source="cam-1") for n in range(50)])

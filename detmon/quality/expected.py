@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from detmon.quality.records import AssistedPrecision, ExpectedPrecision
-from detmon.reviewed import CORRECT, Reason, Reviews, Sample, precision
+from detmon.reviewed import CORRECT, Images, Reason, Reviews, Sample, precision
 from detmon.stats import calibration, estimation
 from detmon.stats.buckets import bucket
 from detmon.stats.calibration import Curve
@@ -85,6 +85,19 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """The kinds of curves that reviewed boxes allow: of labels (by their codes) that have their own, and of the others.
+
+    `alone`: the other labels are enough for themselves, else theirs is the curve of all boxes. A jackknife keeps to the
+    plan of the whole, so that what it leaves out changes the curves and not their kinds.
+    """
+
+    of_label: Mapping[int, str]
+    others: str
+    alone: bool
+
+
+@dataclass(frozen=True)
 class Boxes:
     """Reviewed boxes of images that count; `image` and `label` are their places in the reviews."""
 
@@ -98,24 +111,46 @@ class Boxes:
         """Some of them."""
         return Boxes(*(getattr(self, name)[chosen] for name in ("image", "label", "confidence", "correct", "w")))
 
-    def curves(self) -> Curves | None:
-        """What they say a confidence means, or None where they are too few."""
+    def plan(self) -> Plan | None:
+        """Which curves they allow, or None where they are too few."""
         import numpy as np
 
-        pooled = self._curve()
+        pooled = self._kind()
         if pooled is None:
             return None
-        own, others = {}, np.ones(len(self.w), bool)
+        of_label = {}
         by_label = np.argsort(self.label, kind="stable")
         codes, starts = np.unique(self.label[by_label], return_index=True)
         for code, there in zip(codes.tolist(), np.split(by_label, starts[1:]), strict=True):
-            if len(there) >= CLASS_BOXES and (curve := self.where(there)._curve()):
-                own[code] = curve
-                others[there] = False
-        return Curves(own, self.where(others)._curve() or pooled)
+            if len(there) >= CLASS_BOXES and (kind := self.where(there)._kind()):
+                of_label[code] = kind
+        others = self.where(~np.isin(self.label, list(of_label)))._kind()
+        return Plan(of_label, others or pooled, alone=others is not None)
 
-    def _curve(self) -> Curve | None:
-        return calibration.curve(self.confidence, self.correct, self.w, self.image)
+    def curves(self, plan: Plan) -> Curves:
+        """What they say a confidence means; a label or rest that has no box here shares the curve of all."""
+        import numpy as np
+
+        own = {code: self.where(self.label == code) for code in plan.of_label}
+        rest = self.where(~np.isin(self.label, list(own))) if plan.alone else self
+        others = rest if len(rest.w) else self
+        fitted = {code: part._curve(plan.of_label[code]) for code, part in own.items() if len(part.w)}
+        return Curves(fitted, others._curve(plan.others))
+
+    def without(self, groups: Codes) -> Iterator[Boxes]:
+        """They without the boxes of one group after the other; `groups` has the shape (boxes,)."""
+        import numpy as np
+
+        for group in np.unique(groups):
+            yield self.where(groups != group)
+
+    def _kind(self) -> str | None:
+        import numpy as np
+
+        return calibration.method(len(self.w), len(np.unique(self.image)))
+
+    def _curve(self, kind: str) -> Curve:
+        return calibration.CURVES[kind](self.confidence, self.correct, self.w)
 
 
 def reviewed_boxes(reviews: Reviews, weights: Sample) -> Boxes:
@@ -140,7 +175,7 @@ class Past:
 
     reviews: Reviews
     boxes: Boxes
-    curves: Curves
+    plan: Plan
     until: datetime
     age: timedelta
     check: str
@@ -156,11 +191,10 @@ class Past:
         def mean(curves: Curves) -> float:
             return float((curves.at(label, confidence) * number).sum() / number.sum())
 
-        value = mean(self.curves)
+        value = mean(boxes.curves(self.plan))
         images = self.reviews.images.image_id
         groups = np.array([int(calibration.GROUPS * bucket(SALT, name)) for name in images])[boxes.image]
-        without = [boxes.where(groups != group).curves() or self.curves for group in range(calibration.GROUPS)]
-        low, high = calibration.jackknife(value, [mean(curves) for curves in without])
+        low, high = calibration.jackknife(value, [mean(part.curves(self.plan)) for part in boxes.without(groups)])
         reviewed = len(np.unique(boxes.image))
         return ExpectedPrecision(
             value,
@@ -183,8 +217,8 @@ def past(history: Reviews, weights: Sample, end: datetime) -> Past | Reason:
     if not weights.speaks:
         return _refused(weights.reasons[-1].code, weights.reasons[-1].message)
     boxes = reviewed_boxes(history, weights)
-    curves = boxes.curves()
-    if curves is None:
+    plan = boxes.plan()
+    if plan is None:
         told = (
             f"{len(boxes.w):,} boxes in {len(np.unique(boxes.image)):,} images are reviewed; "
             f"{calibration.PLATT_BOXES} in {calibration.PLATT_IMAGES} are needed"
@@ -198,7 +232,7 @@ def past(history: Reviews, weights: Sample, end: datetime) -> Past | Reason:
     if check == "failed":
         told = "the newest reviews contradict the older ones at the same scores: the model or its world has changed"
         return _refused("calibration_changed", told)
-    return Past(history, boxes, curves, until, age, check)
+    return Past(history, boxes, plan, until, age, check)
 
 
 def _codes(names: Sequence[str], labels: Sequence[str]) -> Codes:
@@ -213,28 +247,47 @@ def _refused(code: str, message: str) -> Reason:
 
 
 def _check(history: Reviews, weights: Sample, boxes: Boxes, end: datetime) -> str:
-    """Whether the curve of the older reviews holds on the newest: passed, failed or not checked."""
+    """Whether the curve of the older reviews holds on the newest: passed, failed or not checked.
+
+    What is off is compared with its spread over the clusters of the newest, and with how uncertain the curve itself is:
+    a jackknife over the clusters of the older ones.
+    """
     images = history.images
     recent = images.seconds >= (end - RECENT - EPOCH).total_seconds()
     newer = recent[boxes.image]
-    old = boxes.where(~newer).curves()
-    if old is None or int((recent & weights.counted).sum()) < CHECK_IMAGES:
+    old, late = boxes.where(~newer), boxes.where(newer)
+    plan = old.plan()
+    if plan is None or int((recent & weights.counted).sum()) < CHECK_IMAGES:
         return "not checked"
-    late = boxes.where(newer)
-    residual = estimation.sums(late.image, late.correct - old.at(late.label, late.confidence), len(images))
-    chosen = recent & weights.counted
-    cluster, _ = estimation.clusters(images.source[chosen], images.day[chosen], images.hour[chosen])
-    z = calibration.calibration_z(weights.w[chosen], residual[chosen], cluster)
+    cluster = _clusters(images, weights.counted & recent)[late.image]
+
+    def off(curves: Curves) -> Floats:
+        """How many more boxes of each cluster of the newest are correct than expected."""
+        return estimation.sums(cluster, late.w * (late.correct - curves.at(late.label, late.confidence)))
+
+    groups = _clusters(images, weights.counted & ~recent)[old.image] % calibration.GROUPS
+    without = [float(off(part.curves(plan)).sum()) for part in old.without(groups)]
+    z = calibration.calibration_z(off(old.curves(plan)), calibration.jackknife_variance(without))
     return "failed" if z > calibration.CHECK_BEYOND else "passed"
+
+
+def _clusters(images: Images, chosen: Flags) -> Codes:
+    """The number of each chosen image's cluster, shape (images,); 0 for the others."""
+    import numpy as np
+
+    number = np.zeros(len(images), np.int64)
+    number[chosen], _ = estimation.clusters(images.source[chosen], images.day[chosen], images.hour[chosen])
+    return number
 
 
 def assisted(reviews: Reviews, weights: Sample, scores: Scores) -> AssistedPrecision | None:
     """Precision of the scanned images' boxes with the help of their scores; None where no curve can be fitted."""
 
     boxes = reviewed_boxes(reviews, weights)
-    curves = boxes.curves()
-    if curves is None:
+    plan = boxes.plan()
+    if plan is None:
         return None
+    curves = boxes.curves(plan)
     y, _ = precision(reviews)
     reviewed = estimation.sums(boxes.image, curves.at(boxes.label, boxes.confidence), len(y))
     scanned = scores.scanned & scores.served(reviews.floor)

@@ -7,7 +7,7 @@ Formulas: docs/statistics.md, "Expected precision".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -101,36 +101,34 @@ def method(boxes: int, images: int) -> str | None:
     return "platt" if boxes >= PLATT_BOXES and images >= PLATT_IMAGES else None
 
 
-def curve(scores: Floats, correct: Floats, w: Floats, image: Codes) -> Curve | None:
-    """The curve that the reviewed boxes allow; `image` are codes of their images, ascending."""
-    import numpy as np
+CURVES: Mapping[str, Callable[[Floats, Floats, Floats], Curve]] = {"isotonic": isotonic_curve, "platt": platt_curve}
+"""How each kind of curve is fitted."""
 
-    kind = method(len(scores), int(np.count_nonzero(np.diff(image))) + 1)
-    if kind is None:
-        return None
-    return (isotonic_curve if kind == "isotonic" else platt_curve)(scores, correct, w)
+
+def jackknife_variance(without: Sequence[float]) -> float:
+    """The variance of an estimate, given the estimates without each of g groups: (g - 1)/g sum (theta_(j) - mean)²."""
+    count = len(without)
+    mean = math.fsum(without) / count
+    return (count - 1) / count * math.fsum((one - mean) ** 2 for one in without)
 
 
 def jackknife(estimate: float, without: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of an estimate in [0, 1], given the estimates without each of the groups.
 
-    se² = (g - 1)/g sum (theta_(j) - mean)², Student's quantile with g - 1 df. Quenouille (1956), Tukey (1958).
+    Student's quantile with g - 1 df. Quenouille (1956), Tukey (1958).
     """
-    count = len(without)
-    mean = math.fsum(without) / count
-    variance = (count - 1) / count * math.fsum((one - mean) ** 2 for one in without)
-    half = t_isf(0.025, count - 1) * math.sqrt(variance)
+    half = t_isf(0.025, len(without) - 1) * math.sqrt(jackknife_variance(without))
     return max(0.0, estimate - half), min(1.0, estimate + half)
 
 
-def calibration_z(w: Floats, residual: Floats, cluster: Codes) -> float:
+def calibration_z(off: Floats, of_curve: float = 0.0) -> float:
     """How many standard errors the reviewed boxes are off what a curve expected of them; 0 where nothing varies.
 
-    `residual` are, per image, correct boxes minus the sum of their expected precisions.
+    `off` are, per cluster of images, correct boxes minus their expected precisions, weighted; `of_curve` is the
+    variance of their sum that comes from the curve, which is an estimate itself.
     """
-    total = sums(cluster, w * residual)
-    spread = math.sqrt(float((total**2).sum()))
-    return abs(float(total.sum())) / spread if spread > 0 else 0.0
+    spread = math.sqrt(float((off**2).sum()) + of_curve)
+    return abs(float(off.sum())) / spread if spread > 0 else 0.0
 
 
 def reliability(scores: Floats, correct: Floats, w: Floats) -> list[Bin]:

@@ -16,18 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.special import expit, logit
 
-from detmon import Client
+from detmon import Client, reviewed
+from detmon.quality import expected
 from detmon.quality.records import Estimate
 from detmon.stats import calibration, estimation
 from detmon.stats.buckets import bucket
 from detmon.stats.estimation import Ratio
 from detmon.stats.intervals import wilson
+from detmon.times import EPOCH, Period
 
 from .rows import Measured, Row, report
 
 PRECISION, RECALL, NAIVE = 0.661, 0.825, 0.589
 """The process's own, and what the reviewed boxes say when nobody asks how their images were chosen."""
 IMAGES, CLUSTERS = 4000, 28
+MODEL = "simulated@1"
 LOW, LOW_RATE, RATE = 0.6, 0.3, 0.05
 
 
@@ -72,21 +75,21 @@ class Reviewed:
         return found
 
 
-def world(seed: int) -> Reviewed:
+def world(seed: int, images: int = IMAGES, clusters: int = CLUSTERS) -> Reviewed:
     """Images with a low confidence are reviewed at .3, the others at .05: reviewers see the hard ones."""
     rng = np.random.default_rng([65, seed])
-    cluster = rng.integers(0, CLUSTERS, IMAGES)
-    shared = rng.normal(0, 0.5, CLUSTERS)[cluster]
-    own = rng.normal(0, 0.5, IMAGES)
-    counts = rng.poisson(3, IMAGES)
-    image = np.repeat(np.arange(IMAGES), counts)
+    cluster = rng.integers(0, clusters, images)
+    shared = rng.normal(0, 0.5, clusters)[cluster]
+    own = rng.normal(0, 0.5, images)
+    counts = rng.poisson(3, images)
+    image = np.repeat(np.arange(images), counts)
     confidence = expit(1.3 + own[image] + rng.normal(size=len(image)))
     correct = rng.random(len(image)) < expit(logit(confidence) - 0.4 + 0.5 * own[image] + shared[image])
     missed = rng.poisson(0.4 * np.exp(-0.4 * own - 0.5 * shared))
-    low = np.zeros(IMAGES, bool)
+    low = np.zeros(images, bool)
     low[image[confidence < LOW]] = True
     pi = np.where(low, LOW_RATE, RATE)
-    return Reviewed(image, confidence, correct.astype(float), cluster, missed, pi, rng.random(IMAGES) < pi)
+    return Reviewed(image, confidence, correct.astype(float), cluster, missed, pi, rng.random(images) < pi)
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,7 @@ def _in(truth: float, interval: tuple[float, float]) -> bool:
 
 def _fit(one: Reviewed, chosen: np.ndarray) -> calibration.Curve:
     w = (1 / one.pi)[one.image]
-    found = calibration.curve(one.confidence[chosen], one.correct[chosen], w[chosen], one.image[chosen])
-    assert found is not None
-    return found
+    return calibration.isotonic_curve(one.confidence[chosen], one.correct[chosen], w[chosen])
 
 
 def _assisted(one: Reviewed) -> tuple[float, float]:
@@ -153,10 +154,55 @@ def _expected(one: Reviewed) -> tuple[float, float]:
     return calibration.jackknife(value, [float(curve(one.confidence).mean()) for curve in without])
 
 
+# --- the check of the curve -----------------------------------------------------------------------------------------
+
+OLD_DAYS, DAYS, PER_DAY = 8, 22, 10
+
+
+def _contradicted(seed: int) -> bool:
+    """Whether a curve of few reviews fails on newer ones although nothing has changed."""
+    one = world(seed, DAYS * PER_DAY, DAYS)
+    number, boxes = len(one.cluster), len(one.image)
+    ones, none, day = np.ones(number), np.full(boxes, -1), one.cluster
+    said = reviewed.Verdicts(
+        image=one.image,
+        kind=np.where(one.correct > 0, reviewed.CORRECT, reviewed.FALSE_POSITIVE),
+        label=np.zeros(boxes, int),
+        true_label=none,
+        confidence=one.confidence,
+        reason=[None] * boxes,
+        tide=[None] * boxes,
+        labels=["car"],
+    )
+    images = reviewed.Images(
+        source=np.zeros(number, int),
+        day=day,
+        hour=24 * day,
+        seconds=86400 * day + np.arange(number),
+        image_id=[str(place) for place in range(number)],
+        pi=one.pi,
+        served=one.boxes.astype(int),
+        complete=ones > 0,
+        exhaustive=ones > 0,
+        number=ones,
+        sources=["cam-1"],
+    )
+    end = EPOCH + timedelta(days=DAYS)
+    totals = reviewed.Totals(number, number, 0, 0, EPOCH, end, False)
+    period = Period(EPOCH, end, "all")
+    reviews = reviewed.Reviews(MODEL, period, reviewed.DEFAULTS, 0.0, images, said, totals, None, ())
+    found = expected.past(reviews, reviewed.Sample("census", ones), end)
+    assert isinstance(found, reviewed.Reason) or found.check == "passed"
+    return isinstance(found, reviewed.Reason) and found.code == "calibration_changed"
+
+
+def _check(replicates: int) -> Measured:
+    return Measured(sum(_contradicted(seed) for seed in range(replicates)), replicates)
+
+
 # --- through the product -------------------------------------------------------------------------------------------
 
 START = datetime(2026, 1, 5)
-MODEL = "simulated@1"
 ENGINE = {
     "low_confidence": {"enabled": True, "threshold": LOW, "sample_rate": LOW_RATE},
     "edge_cases": {"enabled": True, "conditions": ["no_detections", "high_density", "unusual_size"]},
@@ -259,6 +305,7 @@ ROWS: list[Row] = [
     Row("Q5", f"{WORLD}: the assisted interval covers it", 200, _count(lambda m: m.assisted), 180, 198),
     Row("Q6", f"{WORLD}: the expected precision's interval covers it", 200, _count(lambda m: m.expected), 176, 200),
     Row("Q7", "the same from a log through engine, feedback and `quality show`: both cover", 40, _product, 34, None),
+    Row("Q8", "nothing changed: 80 reviewed images of 8 days are contradicted by 140 newer ones", 200, _check, None, 5),
 ]
 
 
