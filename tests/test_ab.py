@@ -374,6 +374,24 @@ def test_floors_that_differ_are_made_equal(detmon: Shell) -> None:
     assert found["effects"]["confidence"]["difference"] == pytest.approx(difference, rel=1e-6)
 
 
+def test_a_floor_that_no_log_names_is_seen_but_vouches_for_nothing(detmon: Shell) -> None:
+    """B drops the boxes below 0.5: that looks like a logger that does, and must not make it look as good as A."""
+    alike = traffic(3, 1200)
+    made(detmon, alike, "--traffic-split", "0.5", "--duration-days", "3")
+    assert "confidence_floor_differs" not in codes(results(detmon, 3))
+    rows = []
+    for one in alike:
+        kept = [box for box in one["detections"] if box["confidence"] >= 0.5 or one["model_id"] == "m@1"]
+        rows.append(one | {"detections": kept})
+    detmon("--db", "other.duckdb", "ingest", write(detmon.folder / "other.jsonl", rows))
+    start = ("--start", "2026-03-02T00:00Z", "--duration-days", "3", "--traffic-split", "0.5")
+    detmon("--db", "other.duckdb", "ab", "create", "t", "--model-a", "m@1", "--model-b", "m@2", *start)
+    found = detmon("--db", "other.duckdb", "--now", "2026-03-05T00:00Z", "ab", "results", "t", "--json").json
+    assert "confidence_floor_differs" in codes(found)
+    assert found["guardrails"][0]["metric"] == "detections_per_image"
+    assert found["guardrails"][0]["status"] == "unclear"
+
+
 def test_a_tail_needs_predictions(detmon: Shell) -> None:
     options = (
         "--traffic-split",

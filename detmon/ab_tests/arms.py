@@ -30,8 +30,8 @@ FAR = 0.1
 FLOOR_STEP = 20_000
 """Millionths: unlogged floors are different when the lowest confidences are so far apart."""
 LOWEST = 0.001
-NO_CHANCE = 10
-"""So many boxes below the other arm's lowest confidence do not stay away by chance."""
+NO_CHANCE = 5
+"""So many standard deviations of a count fewer low confidences than the other arm lets expect are no chance."""
 STRAY_SHARE, STRAY_UNITS = 0.001, 10
 """More units than these in both arms: the routing does not stick."""
 
@@ -40,13 +40,17 @@ Warn = Callable[..., None]
 
 @dataclass(frozen=True)
 class Arms:
-    """What is compared, in which scope; `stray` units, which both arms served, are left out of it."""
+    """What is compared, in which scope; `stray` units, which both arms served, are left out of it.
+
+    `guessed_floor`: boxes are cut at a confidence that no log names; a model that drops boxes looks like that, too.
+    """
 
     evidence: Evidence
     scope: Scope
     stray: frozenset[str]
     summary: tuple[ABArm, ABArm]
     unknown_denominator: bool
+    guessed_floor: bool
 
 
 def make(con: Connection, scope: Scope, cells: Sequence[Cell], test: Comparison, warn: Warn) -> Arms:
@@ -73,7 +77,8 @@ def make(con: Connection, scope: Scope, cells: Sequence[Cell], test: Comparison,
             stray = _in_both(units, warn)
             evidence = _by_unit(con, scope, units, latencies, stray)
     unknown = any(cell.unknown for cell in cells)
-    return Arms(evidence, scope, stray, _summaries(scope, evidence, unknown=unknown), unknown)
+    guessed = scope.floor is not None and any(cell.floor_low is None for cell in cells)
+    return Arms(evidence, scope, stray, _summaries(scope, evidence, unknown=unknown), unknown, guessed)
 
 
 # --- units ---------------------------------------------------------------------------------------------------------
@@ -227,9 +232,9 @@ def floor_to_cut(cells: Sequence[Cell], histograms: Mapping[bool, Sequence[int]]
     low, high = sorted(lowest, key=lambda b: lowest[b])
     if lowest[high] - lowest[low] <= FLOOR_STEP:
         return None
-    below = sum(histograms[low][: lowest[high] // 1000]) / sum(histograms[low])
-    missing = below * sum(histograms[high])
-    return lowest[high] if missing >= NO_CHANCE else None
+    below = {b: sum(histograms[b][: lowest[high] // 1000]) for b in (False, True)}
+    due = below[low] / sum(histograms[low]) * sum(histograms[high])
+    return lowest[high] if due - below[high] >= NO_CHANCE * math.sqrt(due) else None
 
 
 def _lowest(histogram: Sequence[int]) -> int:

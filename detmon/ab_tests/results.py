@@ -262,6 +262,8 @@ def _guardrails(sides: Arms, feedback: Feedback, least: int) -> list[Guardrail]:
         found.append(guardrails.recall_not_worse(replace(recall, est=ahead * recall.est)))
     elif not sides.unknown_denominator:
         pair = sides.evidence.arms("detections_per_image", sides.scope.slots)
-        found.append(guardrails.objects_not_fewer(*pair) if pair else None)
+        objects = guardrails.objects_not_fewer(*pair) if pair else None
+        doubtful = objects is not None and objects.status == "pass" and sides.guessed_floor
+        found.append(replace(objects, status="unclear") if objects and doubtful else objects)
     found.append(arms.latency_guardrail(sides.evidence.latencies))
     return [check for check in found if check is not None]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import tzinfo
-from itertools import compress
 from typing import TYPE_CHECKING
 
 from detmon import reviewed
 from detmon.ab_tests.evidence import Found, paired
 from detmon.ab_tests.reading import DAY, Scope
-from detmon.reviewed import Reviews, Sample, Verdicts
+from detmon.reviewed import Reviews, Sample
 from detmon.stats import review_arms
 from detmon.stats.comparison import Difference, welch
 from detmon.stats.review_arms import ReviewedArm
@@ -109,10 +108,9 @@ def _side(
     units = _units(con, found, scope.unit)
     counts = _counting(con, scope, found, units, stray)
     rules = _rules(con, found)
-    judged = found if scope.floor is None else _cut(found, scope.floor)
-    precision = _weighted(found, reviewed.sample(found), reviewed.precision(judged), units, counts, rules)
+    precision = _weighted(found, reviewed.sample(found), reviewed.precision(found), units, counts, rules)
     whole = reviewed.sample(found, exhaustive=True)
-    recall = _weighted(found, whole, reviewed.recall(judged), units, counts, rules)
+    recall = _weighted(found, whole, reviewed.recall(found), units, counts, rules)
     every_one_exhaustive = not (precision.w[~found.images.exhaustive] > 0).any()
     enough = recall.images >= RECALL_IMAGES and float(recall.x[recall.w > 0].sum()) >= RECALL_OBJECTS
     usable = every_one_exhaustive and enough and whole.basis is not None
@@ -139,26 +137,6 @@ def _counting(
 
 def _named(found: Reviews) -> Iterator[tuple[str, int]]:
     return zip(found.images.image_id, found.images.source.tolist(), strict=True)
-
-
-def _cut(found: Reviews, floor: int) -> Reviews:
-    """The reviews as if boxes below a confidence (millionths) had not been there: what they had found is missed."""
-    import numpy as np
-
-    all_ = found.verdicts
-    below = all_.judged & (np.round(all_.confidence * 1e6) < floor)
-    kept = ~(below & (all_.kind == reviewed.FALSE_POSITIVE))
-    verdicts = Verdicts(
-        all_.image[kept],
-        np.where(below, reviewed.MISSED, all_.kind)[kept],
-        all_.label[kept],
-        all_.true_label[kept],
-        all_.confidence[kept],
-        list(compress(all_.reason, kept)),
-        list(compress(all_.tide, kept)),
-        all_.labels,
-    )
-    return replace(found, verdicts=verdicts)
 
 
 def _weighted(

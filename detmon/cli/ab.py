@@ -174,6 +174,13 @@ _ARM = {
 }
 
 
+_GUARDED = {
+    "recall": "recall of the more precise arm minus the other's",
+    "detections_per_image": "boxes per image, B's over A's",
+    "p95_latency_ms": "share of B slower than 1.1 times A's p95",
+}
+
+
 def _report(found: ABResults) -> Report:
     a, b = found.model_a, found.model_b
     how = "shadow, same images" if found.shadow else f"by {found.unit}"
@@ -197,7 +204,8 @@ def _report(found: ABResults) -> Report:
         text = "A test that is looked at every day has to pass a higher bar early on."
         sections.append(Section(f"Day by day: {metric}", [text, Table(rows)]))
     if found.guardrails:
-        sections.append(Section("What must not get worse", [Table(list(found.guardrails))]))
+        rows = [{**one, "is": _GUARDED[one["metric"]]} for one in found.guardrails]
+        sections.append(Section("What must not get worse", [Table(rows)]))
     if found.warnings:
         sections.append(Section("To bear in mind", [f"{one.code}: {one.message}" for one in found.warnings]))
     return Report(title, found.verdict, sections)

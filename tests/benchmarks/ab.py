@@ -1,4 +1,4 @@
-"""`ab results`: whole processes against one scan of the columns that a comparison needs."""
+"""`ab results`: whole processes against one scan of the columns that a comparison needs; `ab assign` on a stream."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import synthetic
 from benchmarks.measure import Row, detmon, interleaved, python, run
 
 DAYS = 7
+UNITS = 500_000
 SCAN = """
 import sys, duckdb
 con = duckdb.connect(sys.argv[1], read_only=True)
@@ -60,3 +61,18 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
     figures = f"{cpu:.2f} s CPU; scan {scan:.2f} s; imports {imports:.2f} s; peak {costs['results'].megabytes:.0f} MB"
     measured = f"{(cpu - imports) / scan:.2f}×"
     yield Row(f"ab results, {images:,} images", "one scan of its columns, plus imports", "≤ 3×", measured, figures)
+    yield _assigned(folder, store, times)
+
+
+def _assigned(folder: Path, store: Path, times: int) -> Row:
+    """Units that a stream gets its arms for, each second."""
+    units = folder / "units.txt"
+    units.write_text("".join(f"cam-{number % 50}/{number:09d}.jpg\n" for number in range(UNITS)))
+
+    one = folder / "one.txt"
+    one.write_text("cam-1/1.jpg\n")
+    assign = detmon("--db", store, "ab", "assign", "week", "-")
+    costs = interleaved({"all": lambda: run(assign, folder, units), "one": lambda: run(assign, folder, one)}, times)
+    cpu = costs["all"].cpu - costs["one"].cpu
+    figures = f"{cpu:.2f} s CPU for {UNITS:,}"
+    return Row("ab assign TEST -", "a second", "≥ 100,000 units", f"{UNITS / cpu:,.0f} units", figures)
