@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Joined:
-    """Predictions that have ground truth, ascending by image id, and both kinds of boxes on them.
+    """Predictions that have ground truth, in the order of its images (COCO's: by id), and both kinds of boxes on them.
 
     `predictions` are their ids, `detections` and `objects` hold places in it and in `labels`; `index` is the place of a
     detection in its prediction, `number` that of an object in the ground truth. `found` are the overlapping pairs.
@@ -97,7 +97,8 @@ def join(con: Connection, model_id: str, period: Period, truth: Truth, rules: Ru
     values = {"model": model_id, "start": period.start, "end": period.end}
     images: pa.Table = con.sql(statement("truth_images"), params=values).to_arrow_table()
     place, warnings = _common(images, truth, rules.image_id)
-    known = np.flatnonzero(place >= 0)
+    by_truth = np.argsort(place, kind="stable")  # equal scores count in the order of the ground truth's images
+    known = by_truth[place[by_truth] >= 0]
     images, place = images.take(pa.array(known)), place[known]
     con.register(
         "wanted", images.select(["prediction_id", "ts"]).append_column("place", pa.array(np.arange(len(known))))

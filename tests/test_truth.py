@@ -355,6 +355,15 @@ def test_objects_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert found == {"no_such_image": 1, "no_such_category": 1, "box_empty": 2}
 
 
+def test_equal_scores_count_in_the_order_of_cocos_ids(detmon: Shell) -> None:
+    car = ("car", [10, 10, 50, 50])
+    log_of(detmon, {"a.jpg": [("car", 0.5, [10, 10, 50, 50])], "b.jpg": [("car", 0.5, [10, 10, 50, 50])]})
+    for images, expected in (({"a.jpg": [car], "b.jpg": []}, 1.0), ({"b.jpg": [], "a.jpg": [car]}, 0.5)):
+        truth = coco(detmon.folder / "gt.json", images)
+        report = detmon("quality", "show", "--model", "m", "--ground-truth", truth, "--json").json
+        assert report["ground_truth"]["map"] == pytest.approx(expected)
+
+
 # --- real logs ---
 
 

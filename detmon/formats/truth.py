@@ -150,6 +150,7 @@ def _coco(made: _Made, content: bytes) -> Truth:
         said = json.loads(content.decode("utf-8-sig"))
         images, boxes, kinds = (said[name] for name in ("images", "annotations", "categories"))
         names = {kind["id"]: str(kind["name"]) for kind in kinds}
+        images = sorted(images, key=lambda image: (isinstance(image["id"], str), image["id"]))
         places = {image["id"]: made.image(str(image["file_name"])) for image in images}
     except KeyError as error:
         hint = f"it takes {FORMATS}"
