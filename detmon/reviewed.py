@@ -421,8 +421,8 @@ def _selected(reviews: Reviews, engine: Engine, counted: Flags, *, exhaustive: b
         reasons.append(Reason("several_engines", told))
     if totals.reached < totals.scanned and engine.selected < totals.scanned:
         told = (
-            f"{totals.scanned - totals.reached:,} scanned images had no chance to be selected (random_sample is off): "
-            "the reviews speak for flagged images only"
+            f"of {totals.scanned - totals.reached:,} scanned images only those that met a condition could be selected "
+            "(random_sample is off): the reviews speak for flagged images only"
         )
         return Sample("flagged", w, (*reasons, Reason("flagged_only", told)))
     return Sample("sample", w, tuple(reasons))
