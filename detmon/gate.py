@@ -148,6 +148,11 @@ def _valid(where: str, table: Mapping[str, Any], check: Mapping[str, Any]) -> No
             raise ConfigError(f"{where}: the check {kind} needs {key}")
     if kind in ("drift", "alerts", "metric") and not table.get("model"):
         raise ConfigError(f"{where} needs a model", 'model = "vehicles@3"')
+    for key, value in {"model": table.get("model", ""), **check}.items():
+        if key not in ("threshold", "expect") and not isinstance(value, str):
+            raise ConfigError(f"{where}: {key} = {value!r}", "write a text")
+    if check.get("metric") in QUALITY and "label" in check:
+        raise ConfigError(f"{where}: {check['metric']} of one label cannot be a check", "leave label out")
     if "operator" in check and check["operator"] not in OPERATORS:
         raise UnknownName("operator", str(check["operator"]), OPERATORS)
     threshold = check.get("threshold", 0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Shell
+from test_ab import START, row, write
 
 from detmon.stats.buckets import bucket
 
@@ -73,6 +76,47 @@ def test_sequences_sent_to_one_arm_seldom_name_a_winner(detmon: Shell, data: Pat
 def _identified(detmon: Shell, db: str) -> list[str]:
     rows = detmon("--db", db, "sql", "SELECT prediction_id FROM predictions", "--json").json
     return [row["prediction_id"] for row in rows]
+
+
+def test_a_shadow_of_which_each_model_has_a_sample_reviewed(detmon: Shell) -> None:
+    """The engine draws each model's images for itself, so that few images have both models' answers reviewed."""
+    rng = np.random.default_rng(3)
+    rows, right = [], {}
+    for number in range(1200):
+        boxes = int(rng.integers(1, 4))
+        for model in ("m@1", "m@2"):
+            name, when = f"{number}-{model}", START + timedelta(seconds=60 * number)
+            rows.append(row(model, when, f"{number}.jpg", [0.8] * boxes, prediction_id=name))
+            right[name] = rng.random(boxes) < (0.7 if model == "m@1" else 0.9)
+    detmon("ingest", write(detmon.folder / "log.jsonl", rows))
+    detmon("dataset", "create", "review")
+    (detmon.folder / "engine.toml").write_text("[random_sample]\nenabled = true\nrate = 0.2\n")
+    for model in ("m@1", "m@2"):
+        detmon("engine", "configure", "--model", model, "--dataset", "review", "--file", "engine.toml")
+        detmon("engine", "run", "--model", model)
+    items = detmon("item", "list", "--dataset", "review", "--limit", "10000", "--json").json
+    chosen = [one["prediction_id"] for one in items]
+    lines = [
+        f"{name},{place},{'correct' if good else 'false_positive'}"
+        for name in chosen
+        for place, good in enumerate(right[name])
+    ]
+    (detmon.folder / "verdicts.csv").write_text("\n".join(["prediction_id,detection_index,type", *lines]) + "\n")
+    detmon("feedback", "import", "verdicts.csv")
+    span = ("--start", "2026-03-02T00:00Z", "--duration-days", "1", "--metric", "feedback_score")
+    detmon("ab", "create", "t", "--model-a", "m@1", "--model-b", "m@2", *span)
+    found = detmon("--now", "2026-03-03T00:00Z", "ab", "results", "t", "--json").json
+    of_arm = [[right[name] for name in chosen if name.endswith(model)] for model in ("m@1", "m@2")]
+    shares = [float(np.concatenate(some).mean()) for some in of_arm]
+    assert (found["shadow"], found["effects"]["feedback_score"]["method"]) == (True, "paired")
+    assert [found["model_a"]["reviewed"], found["model_b"]["reviewed"]] == [len(some) for some in of_arm]
+    assert found["effects"]["feedback_score"]["difference"] == pytest.approx(shares[1] - shares[0], abs=1e-9)
+    apart = [sum((some - share).sum() ** 2 for some in arm) for arm, share in zip(of_arm, shares, strict=True)]
+    boxes_of = [sum(map(len, arm)) for arm in of_arm]
+    se = np.sqrt(sum(part / n**2 for part, n in zip(apart, boxes_of, strict=True)))
+    half = (found["effects"]["feedback_score"]["high"] - found["effects"]["feedback_score"]["low"]) / 2
+    assert half == pytest.approx(1.96 * se, rel=0.15)
+    assert found["winner"] == "b"
 
 
 def test_the_better_detector_wins_not_the_more_confident_one(detmon: Shell, data: Path) -> None:

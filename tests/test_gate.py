@@ -95,6 +95,8 @@ def test_winners() -> None:
         ('[{ check = "alerts", operator = "leq", threshold = 0 }]', "unknown operator"),
         ('[{ check = "alerts", operator = "le", threshold = "0" }]', "write a number"),
         ('[{ check = "ab", test = "t", winner = "c" }]', "winner"),
+        ('[{ check = "drift", reference = 3 }]', "reference = 3"),
+        ('[{ check = "metric", metric = "recall", label = "car", operator = "ge", threshold = 1 }]', "leave label out"),
         ("[]", "has no checks"),
     ],
 )
