@@ -276,13 +276,15 @@ def _tail(some: Latencies, q: float) -> bool:
 
 def _exceedance(some: Latencies, q: float) -> Found:
     """Shares above the pooled quantile, each row a unit: a z test of two shares."""
+    import numpy as np
+
     if not _tail(some, q):
         return NOT_ENOUGH_TAIL
-    bucket = _pooled_bucket(some, q)
-    (share_a, n_a), (share_b, n_b) = (
-        (float(some.n[arm & (some.bucket > bucket)].sum() / some.n[arm].sum()), float(some.n[arm].sum()))
-        for arm in (~some.b, some.b)
-    )
+    low, high = int(some.bucket.min()), int(some.bucket.max())
+    arms = (~some.b, some.b)
+    a, b = (np.bincount(some.bucket[arm] - low, some.n[arm], high - low + 1).tolist() for arm in arms)
+    found = comparison.exceedance(a, b, q)
+    (share_a, n_a), (share_b, n_b) = (found.share_a, sum(a)), (found.share_b, sum(b))
     z = comparison.pooled_z(share_a, n_a, share_b, n_b).z
     se = math.sqrt(share_a * (1 - share_a) / n_a + share_b * (1 - share_b) / n_b)
     return Found(comparison.DifferenceWithTest(share_b - share_a, se, math.inf, z), "exceedance")

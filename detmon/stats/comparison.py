@@ -197,11 +197,11 @@ class Exceedance:
     share_b: float
 
 
-def exceedance(hist_a: Sequence[int], hist_b: Sequence[int], q: float) -> Exceedance:
+def exceedance(hist_a: Sequence[float], hist_b: Sequence[float], q: float) -> Exceedance:
     """The shares of each arm strictly above the bucket of the pooled `q` quantile; histograms over the same buckets."""
     n_a, n_b = sum(hist_a), sum(hist_b)
     need = math.ceil(q * (n_a + n_b) - 1e-9)
-    below = 0
+    below = 0.0
     for bucket, (one, other) in enumerate(zip(hist_a, hist_b, strict=True)):
         below += one + other
         if below >= need:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from detmon.stats.comparison import TINY, Arm, Difference, DifferenceWithTest, score_test, welch
 from detmon.stats.distributions import norm_isf, t_sf
+from detmon.stats.estimation import cluster_variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +54,7 @@ def reviewed_arm(y: Floats, x: Floats, weights: Floats, units: Floats) -> Review
     if total <= 0 or count < 2:
         return None
     value = float(weights @ y) / total
-    errors = np.bincount(place, weights * (y - value * x), count)
-    variance = count / (count - 1) * float(errors @ errors) / (total * total)
+    variance = cluster_variance(weights, y, x, place)
     return ReviewedArm(value, variance, count, int(x.sum()), int((x - y).sum()))
 
 
