@@ -38,7 +38,8 @@ class Logs:
 @pytest.fixture(scope="module")
 def fleet() -> tuple[list[list[dict[str, Any]]], pa.Schema]:
     tables = [table for _, table in demo.days_of(WORLD)]
-    return [pa.concat_tables(some).to_pylist() for some in (tables[:14], tables[14:])], tables[0].schema
+    schema = tables[0].schema.append(pa.field("status", pa.string()))
+    return [pa.concat_tables(some).to_pylist() for some in (tables[:14], tables[14:])], schema
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ def codes(found: Any) -> set[str]:
 CAUSES = {
     "confidence_floor_differs", "confidence_floor_moved", "score_scale_changed", "labels_renamed", "different_models",
     "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
+    "confidence_missing",
 }  # fmt: skip
 nothing = boxes(lambda box: box)
 unlogged = fields(confidence_floor=None)
@@ -105,6 +107,14 @@ def test_less_confidence_is_no_floor(logs: Logs) -> None:
     assert "confidence_floor_moved" not in codes(found)
 
 
+@pytest.mark.parametrize("power", [0.5, 2])
+def test_scores_on_another_scale_are_no_floor(logs: Logs, power: float) -> None:
+    """A log that was cut, on another scale: its lowest score has moved, but the others have, too."""
+    rescaled = boxes(lambda box: {**box, "confidence": box["confidence"] ** power})
+    cut = both(above_half, unlogged)
+    assert codes(logs.check(both(cut, rescaled), cut)) & CAUSES == {"score_scale_changed"}
+
+
 def test_another_scale_of_all_scores_is_named(logs: Logs) -> None:
     found = logs.check(boxes(lambda box: {**box, "confidence": box["confidence"] ** 2}))
     assert found.significant_drift
@@ -122,6 +132,9 @@ def test_rounded_scores_are_named(logs: Logs) -> None:
         (str.upper, "car → CAR"),
         (lambda label: "pedestrian" if label == "person" else label, "person → pedestrian"),
         (lambda label: str(demo.CLASSES.index(label)), "car → 0"),
+        (lambda label: "car", " → car?"),
+        (lambda label: label if label == "truck" else "car", " → car?"),
+        (lambda label: "object", "All labels are other ones (object)"),
     ],
 )
 def test_renamed_labels_are_named(logs: Logs, rename: Callable[[str], str], said: str) -> None:
@@ -129,6 +142,26 @@ def test_renamed_labels_are_named(logs: Logs, rename: Callable[[str], str], said
     assert found.significant_drift
     (cause,) = [warning for warning in found.warnings if warning.code == "labels_renamed"]
     assert said in cause.message
+
+
+def test_names_in_another_language_are_named(logs: Logs) -> None:
+    """No share tells which is which, but as many are gone as are new."""
+
+    def translated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = {"car": ("coche", "turismo"), "person": ("persona", "peatón")}
+        for number, row in enumerate(rows):
+            for box in row["detections"]:
+                box["label"] = names.get(box["label"], (box["label"],) * 2)[number % 10 > 6]
+        return rows
+
+    (cause,) = [warning for warning in logs.check(translated).warnings if warning.code == "labels_renamed"]
+    assert "car, person → " in cause.message
+
+
+def test_classes_that_fall_below_a_threshold_are_not_renamed(logs: Logs) -> None:
+    found = logs.check(both(boxes(lambda box: box if box["label"] == "car" else None), unlogged), unlogged)
+    assert found.gone_classes
+    assert "labels_renamed" not in codes(found)
 
 
 def test_another_model_is_named(logs: Logs) -> None:
@@ -162,6 +195,57 @@ def test_the_best_few_are_named(logs: Logs) -> None:
         return [{**row, "detections": [*row["detections"], *[spare] * 5][:5]} for row in rows]
 
     assert "boxes_capped" in codes(logs.check(capped))
+
+
+def test_the_best_few_are_named_where_most_images_have_fewer(logs: Logs) -> None:
+    best = [{**row, "detections": row["detections"][:4]} for row in logs.rows[1]]
+    found = logs.check(lambda rows: best)
+    assert codes(found) & CAUSES == {"boxes_capped"}
+
+
+def test_few_images_name_no_cause(logs: Logs) -> None:
+    """A single image has some number of boxes; that is no cap."""
+    found = logs.check(lambda rows: [row for row in rows if len(row["detections"]) > 2][:1])
+    assert found.reason_code == "too_few_predictions"
+    assert not codes(found) & (CAUSES - {"source_mix_changed", "sources_differ"})
+
+
+def test_a_model_that_sees_nothing_is_drift(logs: Logs) -> None:
+    """Images with many boxes in the reference do not mean that empty ones are not logged."""
+    crowded = [row for row in logs.rows[0] if len(row["detections"]) > 2]
+    found = logs.check(fields(detections=[]), lambda rows: crowded)
+    assert found.significant_drift
+    assert "denominator_changed" not in codes(found)
+
+
+def test_boxes_without_confidence_are_named(logs: Logs) -> None:
+    """They are left out of the confidences, which must not fall for it."""
+
+    def unscored(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows:
+            for box in row["detections"][::2]:
+                box["confidence"] = None
+        return rows
+
+    found = logs.check(unscored)
+    assert found.significant_drift is False
+    assert codes(found) & CAUSES == {"confidence_missing"}
+    assert found.effects["avg_confidence"].current > 0.5
+
+
+def test_unnamed_sources_are_not_other_ones(logs: Logs) -> None:
+    found = logs.check(fields(source=None))
+    assert found.significant_drift is False
+    assert found.source_mix.drift is None
+    assert not codes(found) & CAUSES
+
+
+@pytest.mark.parametrize("change", [lambda rows: [], fields(status="error", detections=[])])
+def test_a_log_without_predictions_is_no_verdict(logs: Logs, change: Change) -> None:
+    found = logs.check(change)
+    assert (found.significant_drift, found.reason_code, found.exit_code) == (None, "no_predictions", 3)
+    assert found.current_period == "no predictions"
+    assert logs.check(lambda rows: rows, change).reason_code == "no_predictions"
 
 
 def test_empty_images_that_are_no_longer_logged_are_named(logs: Logs) -> None:

@@ -27,10 +27,13 @@ NUMBERS = ("avg_confidence", "detections_per_image")
 CAUSES = (
     "confidence_floor_differs", "confidence_floor_moved", "score_scale_changed", "labels_renamed", "different_models",
     "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
+    "confidence_missing",
 )  # fmt: skip
 """Warnings that name what else than the world may have moved the numbers."""
 CLASSES = 12
 """So many classes are shown: those that moved, then the most frequent."""
+LABEL = 20
+"""Letters of a label that leave room for the numbers."""
 OBJECTS = ((0, 0), (1, 1), (2, 2), (3, 4), (5, 9), (10, 19), (20, 64), (65, 65))
 
 
@@ -38,9 +41,11 @@ def drift_report(found: DriftReport) -> Report:
     """The report of a check."""
     about = found.model_id or "two logs"
     verdict = {True: "Drift.", False: "No drift.", None: "No verdict."}[found.significant_drift]
+    moved = ", ".join(_source(one) for one in found.sources or () if one.significant_drift)
+    alone = f" Drift of single sources: {moved}." if moved else ""
     silent = f" Silent: {', '.join(found.silent_sources)}." if found.silent_sources else ""
     sections = [Section(title, list(parts)) for title, parts in _sections(found) if parts]
-    return Report(f"Drift of {about}", f"{verdict} {found.reason}{silent}", sections)
+    return Report(f"Drift of {about}", f"{verdict} {found.reason}{alone}{silent}", sections)
 
 
 def _sections(found: DriftReport) -> Iterator[tuple[str, Sequence[Part]]]:
@@ -121,7 +126,7 @@ def _classes(found: DriftReport) -> list[Part]:
     chosen = sorted(found.classes, key=lambda change: (change.tag is None, -_share(change), change.label))[:CLASSES]
     rows = [
         {
-            "class": change.label,
+            "class": _shortened(change.label),
             "reference": _value("share", change.reference_share),
             "current": _value("share", change.current_share),
             "change": "-" if change.relative_change is None else f"{100 * change.relative_change:+.0f} %",
@@ -138,6 +143,10 @@ def _classes(found: DriftReport) -> list[Part]:
     if found.excluded_share is not None:
         parts.append(f"A class that the reference lacks had there, at 95 %, a share below {found.excluded_share:.2g}.")
     return parts
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
 
 
 def _share(change: DriftClass) -> float:
@@ -201,20 +210,28 @@ def _sources(found: DriftReport) -> list[Part]:
     parts: list[Part] = []
     if found.silent_sources:
         parts.append(f"There all along, and silent now: {', '.join(found.silent_sources)}.")
-    rows = [_source_row(one) for one in found.sources or ()]
-    return [*parts, Table(rows)] if rows else parts
+    if not found.sources:
+        return parts
+    parts.append(Table([_source_row(one) for one in found.sources]))
+    parts += [f"{_source(one)}: {one.reason}" for one in found.sources if one.significant_drift]
+    if any(one.significant_drift is None for one in found.sources):
+        parts.append("?: too little to judge that source alone; --json says of what.")
+    return parts
 
 
 def _source_row(one: DriftReport) -> Mapping[str, Any]:
     confidence: DriftEffect | None = one.effects.get("avg_confidence")
     return {
-        "source": one.source or "(none)",
+        "source": _source(one),
         "drift": {True: "yes", False: "no", None: "?"}[one.significant_drift],
         "confidence": confidence.change if confidence else None,
         "class_drift": one.class_drift,
         "blocks": f"{one.blocks.size or '-'} {one.blocks.reference}/{one.blocks.current}",
-        "why": one.reason,
     }
+
+
+def _source(one: DriftReport) -> str:
+    return _shortened(one.source or "(none)")
 
 
 def _notes(found: DriftReport, *, causes: bool) -> list[Part]:

@@ -20,6 +20,9 @@ from detmon.stats.blocks import Note
 from detmon.store import Connection, Store, statement
 from detmon.times import format_period
 
+NOTHING = "no predictions"
+"""The period of a log without predictions that have status ok."""
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -43,14 +46,15 @@ def check_logs(
         ]
         notes = [note for name, log in zip(("reference", "current"), logs, strict=True) for note in log.notes(name)]
         ids = [log.models for log in logs]
-        if ids[0] != ids[1] or len(ids[0]) > 1:
+        if (all(ids) and ids[0] != ids[1]) or len(ids[0]) > 1:
             text = f"The logs are of different models: {', '.join(ids[0])} and {', '.join(ids[1])}."
             notes.append(Note("different_models", text))
-        theirs, ours = (log.window(zone) for log in logs)
+        theirs, ours = (log.window(zone, asked.now) for log in logs)
         notes += _same(theirs, ours)
-        texts = (format_period(theirs.start, theirs.end, zone), format_period(ours.start, ours.end, zone))
+        texts = (_named(theirs), _named(ours))
         model = ids[0][0] if ids[0] == ids[1] and len(ids[0]) == 1 else None
-        return between(theirs, ours, texts, model, notes, asked, in_order=theirs.last < ours.first)
+        in_order = bool(theirs.images and ours.images) and theirs.last < ours.first
+        return between(theirs, ours, texts, model, notes, asked, in_order=in_order)
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,11 @@ class _Opened:
         text = f"{self.rejected:,} records of the {name} log could not be used."
         return [Note("rejected_records", text)] if self.rejected else []
 
-    def window(self, zone: tzinfo) -> Window:
-        """All days that it touches."""
+    def window(self, zone: tzinfo, now: datetime) -> Window:
+        """All days that it touches; today, where it has no prediction with status ok."""
         values = {"start": datetime.min, "end": datetime.max, "model": None, "source": None}
         ((first, last),) = self.con.execute(statement("drift_span"), values).fetchall()
-        if first is None:
-            raise UsageError("a log holds no prediction with status ok")
-        span = periods.around(first, last, zone)
+        span = periods.around(first or now, last or now, zone)
         model = self.models[0] if self.stored and len(self.models) == 1 else None
         return Window(Log(self.con, model), span.start, span.end, zone)
 
@@ -97,8 +99,14 @@ def _opened(stack: ExitStack, place: Path, named: Sequence[str], read: Reader, n
     return _Opened(stack.enter_context(store.reading()), stored=True, rejected=rejected)
 
 
+def _named(window: Window) -> str:
+    return format_period(window.start, window.end, window.zone) if window.images else NOTHING
+
+
 def _same(theirs: Window, ours: Window) -> list[Note]:
     """A note where the logs have predictions in common."""
+    if not theirs.images or not ours.images:
+        return []
     span = {"start": max(theirs.first, ours.first), "end": min(theirs.last, ours.last)}
     if span["start"] > span["end"]:
         return []

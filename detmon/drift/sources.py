@@ -33,7 +33,7 @@ class Silent:
 
 def silent(found: Comparison, now: datetime) -> Silent:
     """The sources that were there all along in the reference, and are not there at the current period's end."""
-    if found.choice.size is None or not found.current.images:
+    if found.choice.size is None or set(found.current.sources) <= {""}:
         return Silent()
     end = min(found.current.end, now, found.current.last)
     seen = _last_seen(found)
@@ -57,11 +57,13 @@ def none_silent(found: Comparison, now: datetime) -> Silent:
 
 
 def mix(found: Comparison, *, always: bool) -> SourceMix:
-    """How far the sources' shares of the images moved, and the classes beyond that.
+    """How far the sources' shares of the images moved, and the classes beyond that; nothing where none is named.
 
     The latter reads the rows: only where the mix moved, or `always`.
     """
     images = [window.sources for window in (found.reference, found.current)]
+    if any(set(side) == {""} for side in images):
+        return SourceMix(None, None)
     names = sorted({*images[0], *images[1]})
     moved = js_distance(*([side.get(name, 0) for name in names] for side in images)) if names else None
     if moved is None or not (always or moved >= MIX_MOVED):

@@ -418,7 +418,12 @@ class _Chooser:
         return sorted(names[0] & names[1])
 
     def _sources_differ(self) -> bool:
-        """Whether fewer than half of a window's images are of sources that the other window shows too."""
+        """Whether fewer than half of a window's images are of sources that the other window shows too.
+
+        Nobody knows where one of them names no source at all.
+        """
+        if any(set(window.sources) == {""} for window in self._windows):
+            return False
         shared = self._shared()
         return any(sum(w.sources[name] for name in shared) < w.images / 2 for w in self._windows)
 

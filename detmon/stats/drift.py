@@ -13,7 +13,7 @@ from detmon.stats.distances import js_contributions, js_distances
 from detmon.stats.distributions import t_isf
 from detmon.stats.intervals import zero_events_upper
 from detmon.stats.multiplicity import benjamini_hochberg, holm
-from detmon.stats.probes import CLASS, MIN_DETECTIONS, BlockCounts, Probe, Table, class_probe
+from detmon.stats.probes import CLASS, MIN_DETECTIONS, BlockCounts, Probe, Table, class_probe, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -457,7 +457,7 @@ def _reason(decision: _Decision, classes: Sequence[ClassChange], detectable: _De
         return Note("no_drift", f"Nothing beyond the usual range; {_could_see(detectable)}.")
     moved = [_in_words(hit) for hit in decision.hits]
     one_sided = (change for change in classes if change.affected and change.tag in ("new", "gone"))
-    moved += [f"{change.tag} class {change.label}" for change in one_sided]
+    moved += [f"{change.tag} class {shortened(change.label)}" for change in one_sided]
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
     return Note("drift", f"Beyond the usual range: {', '.join(moved[:NAMED])}{more}.")
 
@@ -475,7 +475,7 @@ def _could_see(detectable: _Detectable) -> str:
 def _in_words(hit: _Tested) -> str:
     """`mean confidence 0.74 → 0.71`, `share of car at 18-24 h 40.1 % → 48.3 %`."""
     name = hit.probe.name
-    what = f"share of {name.removeprefix(CLASS)}" if name.startswith(CLASS) else WORDS[name]
+    what = f"share of {shortened(name.removeprefix(CLASS))}" if name.startswith(CLASS) else WORDS[name]
     if hit.part:
         what = f"{what} at {hit.part} h"
     if not hit.probe.pooled:

@@ -286,6 +286,13 @@ class Table:
 
 
 CLASS = "class:"
+LONGEST = 40
+"""Letters of a label in a sentence."""
+
+
+def shortened(label: str) -> str:
+    """A label as a sentence shows it."""
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
 def class_probe(label: str) -> str:
