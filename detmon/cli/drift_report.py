@@ -27,7 +27,6 @@ NUMBERS = ("avg_confidence", "detections_per_image")
 CAUSES = (
     "confidence_floor_differs", "confidence_floor_moved", "score_scale_changed", "labels_renamed", "different_models",
     "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
-    "confidence_missing",
 )  # fmt: skip
 """Warnings that name what else than the world may have moved the numbers."""
 CLASSES = 12
