@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from detmon.reviewed import KINDS
 from detmon.store import Connection, statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TYPES = ("correct", "wrong_label", "wrong_box", "false_positive", "missed_object")
+TYPES = KINDS
 SCOPES = ("boxes_only", "exhaustive")
 LATE = "feedback"
 """What the quarantine calls the source of a verdict that waited, and then contradicted its prediction."""

@@ -192,6 +192,7 @@ def test_a_bad_row_is_rejected_alone(logged: Shell) -> None:
         "P1,0,wrong_box,,nan nan nan nan,": "bad_box",
         "P1,0,correct,,,whole": "unknown_scope",
         "P1,0,wrong_label,a\x1b[31m,,": "bad_text",
+        "P1,0,wrong_label,a\x9b31m,,": "bad_text",
         f"P1,0,wrong_label,{'x' * 513},,": "bad_text",
         "P1,0,correct": "field_count",
     }

@@ -38,13 +38,13 @@ judged AS (
       reason: '"' || left(type, 40) || '" is none of ' || array_to_string($types, ', ')}
     WHEN NOT list_contains($scopes, scope) THEN {field: 'scope', code: 'unknown_scope',
       reason: '"' || left(scope, 40) || '" is none of ' || array_to_string($scopes, ', ')}
-    WHEN length(prediction_id) > 512 OR regexp_matches(prediction_id, '[\x00-\x1f\x7f]')
+    WHEN length(prediction_id) > 512 OR regexp_matches(prediction_id, '[[:cntrl:]\x{80}-\x{9f}]')
       THEN {field: 'prediction_id', code: 'bad_text', reason: '`prediction_id` is too long, or has control characters'}
-    WHEN length(true_label) > 512 OR regexp_matches(true_label, '[\x00-\x1f\x7f]')
+    WHEN length(true_label) > 512 OR regexp_matches(true_label, '[[:cntrl:]\x{80}-\x{9f}]')
       THEN {field: 'true_label', code: 'bad_text', reason: '`true_label` is too long, or has control characters'}
-    WHEN length(reviewer) > 512 OR regexp_matches(reviewer, '[\x00-\x1f\x7f]')
+    WHEN length(reviewer) > 512 OR regexp_matches(reviewer, '[[:cntrl:]\x{80}-\x{9f}]')
       THEN {field: 'reviewer', code: 'bad_text', reason: '`reviewer` is too long, or has control characters'}
-    WHEN length(feedback_id) > 512 OR regexp_matches(feedback_id, '[\x00-\x1f\x7f]')
+    WHEN length(feedback_id) > 512 OR regexp_matches(feedback_id, '[[:cntrl:]\x{80}-\x{9f}]')
       THEN {field: 'feedback_id', code: 'bad_text', reason: '`feedback_id` is too long, or has control characters'}
     WHEN detection IS NOT NULL AND type = 'missed_object' THEN {field: 'detection_index', code: 'missed_has_detection',
       reason: 'a missed object has no detection'}
