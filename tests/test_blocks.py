@@ -84,7 +84,7 @@ def test_days_are_local_and_follow_the_clock_change() -> None:
 def test_partial_days_are_left_out() -> None:
     choice = choose(window(START + 6 * HOUR, 10 * DAY), days(14, 2))
     assert size(choice) == ("1d", 9, 2)
-    assert codes(choice) == ["partial_days"]
+    assert codes(choice) == ["partial_days", "same_time_of_day"]
     assert "288 images of the reference period" in choice.warnings[0].message
 
 
@@ -102,7 +102,7 @@ def test_more_than_a_day_without_a_whole_one_is_cut_to_its_last_24_hours() -> No
     choice = choose(days(0, 10), window(START + 12 * DAY + 12 * HOUR, 30 * HOUR))
     assert size(choice) == ("1d", 9, 1)
     assert choice.current[0].start == START + 12 * DAY + 18 * HOUR
-    assert codes(choice) == ["partial_days"]
+    assert codes(choice) == ["partial_days", "same_time_of_day"]
 
 
 def test_empty_blocks_do_not_exist_and_thin_ones_are_dropped() -> None:

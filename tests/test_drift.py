@@ -129,6 +129,7 @@ def test_a_log_against_itself(detmon: Shell, fleets: dict[str, Path]) -> None:
         (("--current", "yesterday"), "is not a period"),
         (("--reference-log", "x.parquet"), "both"),
         (("--tz", "UTC"), "go with --reference-log"),
+        (("--reference-log", "-", "--current-log", "-"), "one log only"),
     ],
 )
 def test_wrong_calls_are_told(detmon: Shell, fleets: dict[str, Path], args: tuple[str, ...], said: str) -> None:
@@ -150,6 +151,10 @@ def test_the_report(detmon: Shell, fleets: dict[str, Path]) -> None:
     db = ("--db", fleets["bad"], "--now", NOW, "drift", "check")
     text = detmon(*db).out
     assert text.startswith(f"Drift of {demo.MODEL}\nDrift. ")
+    by_source = detmon(*db, "--by", "source").out
+    assert "Drift of single sources: cam-" in by_source
+    table = by_source[by_source.index("\nSources\n") :].splitlines()[2:8]
+    assert max(map(len, table)) <= 80
     markdown = detmon(*db, "--format", "markdown").out
     assert markdown.startswith("## Drift of vehicles&#64;3")
     assert "<h2>Values</h2>" in detmon(*db, "--format", "html").out
@@ -170,6 +175,7 @@ def test_a_silent_source_is_a_finding(detmon: Shell) -> None:
     found = detmon(*args, "2026-10-21:2026-10-24", "--reference", "2026-10-05:2026-10-19", code=1).json
     assert found["silent_sources"] == ["cam-2"]
     assert found["significant_drift"] is False
+    assert "source_silent" not in [warning["code"] for warning in found["warnings"]]
 
 
 def test_a_zone_moves_the_days(detmon: Shell) -> None:
@@ -199,6 +205,15 @@ def test_hours_of_a_day_are_compared_with_the_same_hours(detmon: Shell, fleets: 
     assert found["blocks"]["current"] == 1
     assert found["blocks"]["reference"] >= 25
     assert found["volumes"]["current"]["images"] == 4 * 39
+    assert "same_time_of_day" in [warning["code"] for warning in found["warnings"]]
+
+
+def test_long_periods_leave_the_report_in_80_columns(detmon: Shell, fleets: dict[str, Path]) -> None:
+    args = ("--db", fleets["good"], "--now", "2026-11-08T15:40:01.123456Z", "drift", "check", "--current", "last 6h")
+    lines = detmon(*args).out.splitlines()
+    assert "current: 2026-11-08T09:40:01.123456Z/2026-11-08T15:40:01.123456Z" in lines
+    table = lines[lines.index("Compared") : lines.index("Values")]
+    assert max(map(len, table)) <= 80
 
 
 def test_a_log_split_otherwise_gives_the_same(detmon: Shell, fleets: dict[str, Path]) -> None:

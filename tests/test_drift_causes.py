@@ -177,6 +177,24 @@ def test_other_shares_of_the_sources_are_named(logs: Logs) -> None:
     assert found.source_mix.class_drift_same_mix < found.class_drift
 
 
+def test_a_camera_that_stopped_is_named(logs: Logs) -> None:
+    """What is left is less confident, as the others always were."""
+    vague = ("cam-1", "cam-2")
+
+    def uneven(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows:
+            for box in row["detections"]:
+                box["confidence"] *= 0.3 if row["source"] in vague else 1
+        return rows
+
+    stop = datetime.fromisoformat("2026-10-20T00:00:00+00:00")
+    stopped = both(lambda rows: [row for row in rows if row["source"] != "cam-3" or row["timestamp"] < stop], uneven)
+    found = logs.check(stopped, uneven)
+    assert found.silent_sources == ("cam-3",)
+    assert found.significant_drift
+    assert "source_silent" in codes(found)
+
+
 def test_a_class_that_grew_in_every_source_is_no_mix(logs: Logs) -> None:
     def grown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [

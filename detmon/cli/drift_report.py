@@ -26,11 +26,13 @@ NUMBERS = ("avg_confidence", "detections_per_image")
 """Effects that are shown as numbers; the others are shares."""
 CAUSES = (
     "confidence_floor_differs", "confidence_floor_moved", "score_scale_changed", "labels_renamed", "different_models",
-    "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
+    "source_silent", "source_mix_changed", "sources_replaced", "sources_differ", "boxes_capped", "denominator_changed",
 )  # fmt: skip
 """Warnings that name what else than the world may have moved the numbers."""
 CLASSES = 12
 """So many classes are shown: those that moved, then the most frequent."""
+PERIOD = 24
+"""Letters of a period that leave room for the numbers: those of two days."""
 LABEL = 20
 """Letters of a label that leave room for the numbers."""
 OBJECTS = ((0, 0), (1, 1), (2, 2), (3, 4), (5, 9), (10, 19), (20, 64), (65, 65))
@@ -61,23 +63,26 @@ def _sections(found: DriftReport) -> Iterator[tuple[str, Sequence[Part]]]:
 
 
 def _compared(found: DriftReport) -> list[Part]:
+    periods = {"reference": found.reference_period, "current": found.current_period}
+    in_table = max(map(len, periods.values())) <= PERIOD
     rows = [
         {
             "period": name,
-            "from, to": period,
+            **({"from, to": periods[name]} if in_table else {}),
             "images": f"{volume.images:,}",
             "detections": f"{volume.detections:,}",
             "sources": volume.sources,
             "blocks": blocks,
         }
-        for name, period, volume, blocks in (
-            ("reference", found.reference_period, found.volumes["reference"], found.blocks.reference),
-            ("current", found.current_period, found.volumes["current"], found.blocks.current),
+        for name, volume, blocks in (
+            ("reference", found.volumes["reference"], found.blocks.reference),
+            ("current", found.volumes["current"], found.blocks.current),
         )
     ]
+    above = [] if in_table else [f"{name}: {period}" for name, period in periods.items()]
     size = found.blocks.size
     said = {None: "No blocks: nothing to judge by.", "source": "A block is a source.", "1d": "A block is a day."}
-    return [Table(rows), said.get(size, f"A block lasts {size}.")]
+    return [*above, Table(rows), said.get(size, f"A block lasts {size}.")]
 
 
 def _values(found: DriftReport) -> list[Part]:

@@ -112,7 +112,8 @@ def _checked(reference: Window, current: Window, asked: Asked, silent: Silence) 
 
 def _report(check: _Check, model_id: str | None, texts: tuple[str, str], notes: list[Note]) -> DriftReport:
     found, verdict = check.found, check.found.verdict
-    said = [*notes, *found.notes, *verdict.warnings, *check.silent.notes, *causes.named(found, check.mix)]
+    named = causes.named(found, check.mix, check.silent.names)
+    said = [*notes, *found.notes, *verdict.warnings, *check.silent.notes, *named]
     report = DriftReport(
         model_id=model_id,
         reference_period=texts[0],

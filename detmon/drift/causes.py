@@ -63,11 +63,12 @@ NOISE = 2.0
 NAMES = ("reference", "current")
 
 
-def named(found: Comparison, mix: SourceMix) -> list[Note]:
-    """What else than the world may have moved the numbers."""
+def named(found: Comparison, mix: SourceMix, silent: Sequence[str]) -> list[Note]:
+    """What else than the world may have moved the numbers; `silent`: the sources that ended."""
     sides = found.counts.window(found.counts.confidence)
     capped = list(_capped(found))
     notes = [
+        _silent(found, silent),
         _source_mix(found, mix),
         _floor(found, sides) or _rounding(sides) or (None if capped else _scale(found)),
         _labels(found),
@@ -76,6 +77,13 @@ def named(found: Comparison, mix: SourceMix) -> list[Note]:
         _denominators(found),
     ]
     return [note for note in notes if note]
+
+
+def _silent(found: Comparison, names: Sequence[str]) -> Note | None:
+    if not names or not found.verdict.significant_drift:
+        return None
+    text = f"What {_listed([shortened(name) for name in names])} showed is missing since"
+    return Note("source_silent", f"{text}: `--by source` judges each source alone.")
 
 
 def _source_mix(found: Comparison, mix: SourceMix) -> Note | None:

@@ -20,6 +20,7 @@ from detmon.stats.blocks import Note
 from detmon.store import Connection, Store, statement
 from detmon.times import format_period
 
+STDIN = "-"
 NOTHING = "no predictions"
 """The period of a log without predictions that have status ok."""
 
@@ -38,7 +39,12 @@ class Reader:
 def check_logs(
     reference: Sequence[str], current: Sequence[str], read: Reader, zone: tzinfo, asked: Asked
 ) -> DriftReport:
-    """The verdict on two logs. What is stored for it is gone afterwards."""
+    """The verdict on two logs. What is stored for it is gone afterwards.
+
+    Raises UsageError where both are standard input, which can be read once only.
+    """
+    if [*reference, *current].count(STDIN) > 1:
+        raise UsageError("standard input (-) can be one log only", "name a file for the other one")
     with tempfile.TemporaryDirectory(prefix="detmon-") as folder, ExitStack() as stack:
         logs = [
             _opened(stack, Path(folder) / name, named, read, asked.now)

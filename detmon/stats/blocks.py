@@ -281,9 +281,10 @@ class _Chooser:
     def _forced(self, choice: Choice) -> Choice:
         if choice.reason or self._enough(choice):
             return choice
+        what = "sources" if choice.size == "source" else f"blocks of {choice.size}"
         return self._none(
             "too_few_blocks",
-            f"Not enough blocks of {choice.size} to judge: {len(choice.reference)} reference and {len(choice.current)} "
+            f"Not enough {what} to judge: {len(choice.reference)} reference and {len(choice.current)} "
             f"current, {self.settings.min_reference_blocks} and {self.settings.min_current_blocks} needed. "
             "Distances are shown without a verdict.",
         )
@@ -310,6 +311,9 @@ class _Chooser:
             for name, window, rows in zip(("reference", "current"), self._windows, hours, strict=True)
             if (whole or name == "current") and rows and (left := window.images - sum(map(sum, rows))) > 0
         ]
+        if not whole:
+            text = "The current period holds no whole day: a block is the same time of the day, on every day."
+            notes.append(Note("same_time_of_day", text))
         kept_hours = common_hours(*([sum(row[h] for row in rows) for h in HOURS] for rows in hours))
         kept = [
             self._keep([Block(*span, sum(row[h] for h in kept_hours)) for span, row in zip(spans, rows, strict=True)])
