@@ -84,7 +84,7 @@ def test_days_are_local_and_follow_the_clock_change() -> None:
 def test_partial_days_are_left_out() -> None:
     choice = choose(window(START + 6 * HOUR, 10 * DAY), days(14, 2))
     assert size(choice) == ("1d", 9, 2)
-    assert codes(choice) == ["partial_days", "same_time_of_day"]
+    assert codes(choice) == ["partial_days"]
     assert "288 images of the reference period" in choice.warnings[0].message
 
 
