@@ -397,6 +397,20 @@ def test_it_is_silent_when_scores_mean_something_else_now(tmp_path: Path) -> Non
     assert show(tmp_path, period=days(0, 30), assume_random=True).expected_precision
 
 
+@pytest.mark.parametrize(("boxed", "check"), [(40, "passed"), (0, "not checked")])
+def test_days_without_boxes_check_nothing(tmp_path: Path, boxed: int, check: str) -> None:
+    car = [("car", 0.8)] * 3
+    rows = [Row(at(n * 60), source="cam-1", boxes=car) for n in range(60)]  # all of the old ones in one hour
+    rows += [Row(at((1 + n) * DAY), source="cam-1") for n in range(20)]
+    rows += [Row(at((20 + n / 4) * DAY), source="cam-1", boxes=car if n < boxed else []) for n in range(40)]
+    store(tmp_path, rows)
+    right = ["correct" if n % 4 else "false_positive" for n in range(len(rows))]
+    judge(tmp_path, [Verdict(f"p{n}", right[n], box) for n, row in enumerate(rows) for box in range(len(row.boxes))])
+    said = show(tmp_path).expected_precision
+    assert said
+    assert said.check == check
+
+
 def test_few_reviews_expect_nothing(tmp_path: Path) -> None:
     scored(tmp_path, 20, 3)
     assert codes(show(tmp_path, assume_random=True), "expected_precision") == ["too_few"]

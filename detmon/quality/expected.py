@@ -29,7 +29,7 @@ OLDEST = timedelta(days=30)
 """Reviews of images older than this before the period's end expect nothing of it any more."""
 RECENT = timedelta(days=14)
 CHECK_IMAGES = 30
-"""The curve of what is older than RECENT is checked on so many newer images."""
+"""The curve of what is older than RECENT is checked on so many newer images that have boxes."""
 SALT = "jackknife"
 
 
@@ -118,12 +118,8 @@ class Boxes:
         pooled = self._kind()
         if pooled is None:
             return None
-        of_label = {}
-        by_label = np.argsort(self.label, kind="stable")
-        codes, starts = np.unique(self.label[by_label], return_index=True)
-        for code, there in zip(codes.tolist(), np.split(by_label, starts[1:]), strict=True):
-            if len(there) >= CLASS_BOXES and (kind := self.where(there)._kind()):
-                of_label[code] = kind
+        large = {code: part for code, part in self._by_label() if len(part.w) >= CLASS_BOXES}
+        of_label = {code: kind for code, part in large.items() if (kind := part._kind())}
         others = self.where(~np.isin(self.label, list(of_label)))._kind()
         return Plan(of_label, others or pooled, alone=others is not None)
 
@@ -131,11 +127,9 @@ class Boxes:
         """What they say a confidence means; a label or rest that has no box here shares the curve of all."""
         import numpy as np
 
-        own = {code: self.where(self.label == code) for code in plan.of_label}
-        rest = self.where(~np.isin(self.label, list(own))) if plan.alone else self
-        others = rest if len(rest.w) else self
-        fitted = {code: part._curve(plan.of_label[code]) for code, part in own.items() if len(part.w)}
-        return Curves(fitted, others._curve(plan.others))
+        own = {code: part._curve(plan.of_label[code]) for code, part in self._by_label() if code in plan.of_label}
+        rest = self.where(~np.isin(self.label, list(plan.of_label))) if plan.alone else self
+        return Curves(own, (rest if len(rest.w) else self)._curve(plan.others))
 
     def without(self, groups: Codes) -> Iterator[Boxes]:
         """They without the boxes of one group after the other; `groups` has the shape (boxes,)."""
@@ -143,6 +137,14 @@ class Boxes:
 
         for group in np.unique(groups):
             yield self.where(groups != group)
+
+    def _by_label(self) -> Iterator[tuple[int, Boxes]]:
+        import numpy as np
+
+        order = np.argsort(self.label, kind="stable")
+        codes, starts = np.unique(self.label[order], return_index=True)
+        for code, there in zip(codes.tolist(), np.split(order, starts[1:]), strict=True):
+            yield code, self.where(there)
 
     def _kind(self) -> str | None:
         import numpy as np
@@ -228,7 +230,7 @@ def past(history: Reviews, weights: Sample, end: datetime) -> Past | Reason:
     age = end - until
     if age > OLDEST:
         return _refused("feedback_too_old", f"the newest reviewed image is {age.days} days older than the period's end")
-    check = _check(history, weights, boxes, end)
+    check = _check(history.images, boxes, end)
     if check == "failed":
         told = "the newest reviews contradict the older ones at the same scores: the model or its world has changed"
         return _refused("calibration_changed", told)
@@ -246,38 +248,38 @@ def _refused(code: str, message: str) -> Reason:
     return Reason(code, message, ("expected_precision",))
 
 
-def _check(history: Reviews, weights: Sample, boxes: Boxes, end: datetime) -> str:
+def _check(images: Images, boxes: Boxes, end: datetime) -> str:
     """Whether the curve of the older reviews holds on the newest: passed, failed or not checked.
 
     What is off is compared with its spread over the clusters of the newest, and with how uncertain the curve itself is:
     a jackknife over the clusters of the older ones.
     """
-    images = history.images
-    recent = images.seconds >= (end - RECENT - EPOCH).total_seconds()
-    newer = recent[boxes.image]
+    import numpy as np
+
+    newer = images.seconds[boxes.image] >= (end - RECENT - EPOCH).total_seconds()
     old, late = boxes.where(~newer), boxes.where(newer)
     plan = old.plan()
-    if plan is None or int((recent & weights.counted).sum()) < CHECK_IMAGES:
+    if plan is None or len(np.unique(late.image)) < CHECK_IMAGES:
         return "not checked"
-    cluster = _clusters(images, weights.counted & recent)[late.image]
+    cluster = _clusters(images, late.image)
 
     def off(curves: Curves) -> Floats:
         """How many more boxes of each cluster of the newest are correct than expected."""
         return estimation.sums(cluster, late.w * (late.correct - curves.at(late.label, late.confidence)))
 
-    groups = _clusters(images, weights.counted & ~recent)[old.image] % calibration.GROUPS
+    groups = _clusters(images, old.image) % calibration.GROUPS
     without = [float(off(part.curves(plan)).sum()) for part in old.without(groups)]
     z = calibration.calibration_z(off(old.curves(plan)), calibration.jackknife_variance(without))
     return "failed" if z > calibration.CHECK_BEYOND else "passed"
 
 
-def _clusters(images: Images, chosen: Flags) -> Codes:
-    """The number of each chosen image's cluster, shape (images,); 0 for the others."""
+def _clusters(images: Images, image: Codes) -> Codes:
+    """The cluster of each box, given its image; at least four, or each image is one."""
     import numpy as np
 
-    number = np.zeros(len(images), np.int64)
-    number[chosen], _ = estimation.clusters(images.source[chosen], images.day[chosen], images.hour[chosen])
-    return number
+    there, place = np.unique(image, return_inverse=True)
+    number, _ = estimation.clusters(images.source[there], images.day[there], images.hour[there])
+    return number[place]
 
 
 def assisted(reviews: Reviews, weights: Sample, scores: Scores) -> AssistedPrecision | None:
