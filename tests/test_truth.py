@@ -309,6 +309,7 @@ BOMB = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "
         ("<annotations><image name='a'>", OperationError, "cut off"),
         ("<annotations><image name='a'><box label='x' xtl='1'/></image></annotations>", OperationError, "ytl"),
         ("{", OperationError, "cut off"),
+        ('{"image_id": "a"}\n{"image_id": "b"}\n', InputRefused, "is JSON Lines"),
         ('{"images": []}', InputRefused, "no COCO dataset: no 'annotations'"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', InputRefused, "no 'file_name'"),
         ('{"images": 7, "annotations": [], "categories": []}', OperationError, "damaged"),

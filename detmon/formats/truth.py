@@ -156,6 +156,9 @@ def _coco(made: _Made, content: bytes) -> Truth:
         hint = f"it takes {FORMATS}"
         raise InputRefused(f"{made.name} is no COCO dataset: no {error}", hint, code="unknown_format") from None
     except (ValueError, RecursionError, TypeError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            hint = f"it takes {FORMATS}"
+            raise InputRefused(f"{made.name} is JSON Lines: no ground truth", hint, code="unknown_format") from None
         made.refuse(str(error))
     if boxes and all(isinstance(box, dict) and "score" in box for box in boxes):
         hint = f"`detmon ingest {made.name}`"
