@@ -1,0 +1,168 @@
+"""What slots find, and what it does to the instances of a rule: one code for checks and for looking back; pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+from detmon import failpoints, metrics
+from detmon.alerts import flapping, instances, machine, outcomes
+from detmon.alerts.instances import Happened
+from detmon.alerts.machine import Instance, Outcome
+from detmon.alerts.rules import Rule
+from detmon.alerts.slots import Due
+from detmon.metrics import Labels, Measured, Measurement, Metric, Presence, Selection, Wanted, Window
+from detmon.store import Connection
+
+
+@dataclass
+class Evaluated:
+    """A rule after its due slots."""
+
+    due: Due
+    metric: Metric | None
+    before: Mapping[Labels, Instance]
+    instances: dict[Labels, Instance] = field(default_factory=dict)
+    happened: list[Happened] = field(default_factory=list)
+    errors: dict[datetime, str] = field(default_factory=dict)
+    gone: list[Instance] = field(default_factory=list)
+
+    @property
+    def rule(self) -> Rule:
+        return self.due.rule
+
+
+class Facts:
+    """All that the due rules need to know of the rows, read in one query a selection of rows."""
+
+    def __init__(self, reader: Connection, catalogue: Mapping[str, Metric], dues: Sequence[Due]) -> None:
+        self.reader = reader
+        self.catalogue = catalogue
+        self.measured: dict[Selection, Measurement] = {}
+        self.presences: dict[str, dict[Window, Presence]] = {}
+        self._windows: dict[str, set[Window]] = defaultdict(set)
+        groups: dict[Selection, list[Due]] = defaultdict(list)
+        for due in dues:
+            self._windows[due.rule.model_id].update(due.windows)
+            if due.rule.definition.metric in catalogue:
+                groups[due.rule.selection].append(due)
+        for selection, members in groups.items():
+            windows = {window for due in members for window in due.windows}
+            wanted = [self.wanted(due.rule) for due in members]
+            self.measured[selection] = metrics.measure(reader, selection, windows, wanted)
+
+    def wanted(self, rule: Rule) -> Wanted:
+        """What is measured for a rule; for a quantile of few images also how many are beyond the threshold."""
+        metric, definition = self.catalogue[rule.definition.metric], rule.definition
+        counted = metric.quantile and definition.min_samples is None and definition.operator in ("gt", "ge")
+        return Wanted(metric, (definition.operator, definition.threshold) if counted else None)
+
+    def presence(self, model_id: str, window: Window) -> Presence:
+        """What the window holds at all; read once a model, when some label set has no rows."""
+        if model_id not in self.presences:
+            self.presences[model_id] = metrics.presence(self.reader, model_id, self._windows[model_id])
+        return self.presences[model_id].get(window, Presence())
+
+    def failure(self, rule: Rule) -> str | None:
+        """Why the rule cannot be evaluated."""
+        if failpoints.argument("alert.evaluate") in (rule.id, rule.name):
+            return "failpoint alert.evaluate"
+        if rule.definition.metric not in self.catalogue:
+            return f"unknown metric {rule.definition.metric!r}"
+        return self.measured[rule.selection].failures.get(self.wanted(rule))
+
+
+def evaluate(
+    con: Connection,
+    catalogue: Mapping[str, Metric],
+    dues: Sequence[Due],
+    stored: Mapping[str, Mapping[Labels, Instance]],
+) -> list[Evaluated]:
+    """The rules after their due slots; `stored`: their instances by rule id and label set. Nothing is written."""
+    if not dues:
+        return []
+    reader = con.cursor()  # a query that fails must not end the transaction of a check
+    reader.execute("SET enable_progress_bar = false")
+    try:
+        facts = Facts(reader, catalogue, dues)
+        return [evaluate_rule(due, facts, stored.get(due.rule.id, {})) for due in dues]
+    finally:
+        reader.close()
+
+
+def evaluate_rule(due: Due, facts: Facts, stored: Mapping[Labels, Instance]) -> Evaluated:
+    """One rule after its due slots, from the instances it had before."""
+    rule = due.rule
+    result = Evaluated(due, facts.catalogue.get(rule.definition.metric), stored, dict(stored))
+    if due.skipped:
+        for labels, instance in result.instances.items():
+            after, events = machine.skip(instance, due.skipped[1])
+            result.instances[labels] = after
+            result.happened += [Happened(rule, after, event) for event in events]
+    failure = facts.failure(rule)
+    for window in due.windows:
+        found = {} if failure else _found(rule, facts, window)
+        _evaluate_slot(result, facts, window, found, failure or _too_many(result, found))
+    return result
+
+
+def _found(rule: Rule, facts: Facts, window: Window) -> dict[Labels, Measured]:
+    return facts.measured[rule.selection].at(facts.wanted(rule), window)
+
+
+def _too_many(result: Evaluated, found: Mapping[Labels, Measured]) -> str | None:
+    most, count = result.rule.definition.max_instances, len(found.keys() | result.instances.keys())
+    if not result.rule.definition.by or count <= most:
+        return None
+    return f"{count} label sets, more than max_instances = {most}"
+
+
+def _evaluate_slot(
+    result: Evaluated, facts: Facts, window: Window, found: dict[Labels, Measured], failure: str | None
+) -> None:
+    rule, slot = result.rule, window[1]
+    if failure:
+        result.errors[slot] = failure
+        for labels in list(result.instances) or [()]:
+            _step(result, labels, slot, outcomes.failed(failure))
+        return
+    if rule.definition.by and () in result.instances:  # it stood for the rule while nothing was known of its label sets
+        _step(result, (), slot, Outcome())
+        _forget(result, (), slot, "evaluated again")
+    expected = sorted(result.instances.keys() | found.keys()) if rule.definition.by else [()]
+    for labels in expected:
+        _step(result, labels, slot, _outcome(result, facts, window, found, labels))
+    if rule.definition.by:
+        for labels, instance in list(result.instances.items()):
+            if slot - (instance.last_data_slot or slot) >= rule.definition.forget_after:
+                _forget(result, labels, slot, "series gone")
+
+
+def _outcome(result: Evaluated, facts: Facts, window: Window, found: dict[Labels, Measured], labels: Labels) -> Outcome:
+    rule, metric = result.rule, facts.catalogue[result.rule.definition.metric]
+    there = partial(facts.presence, rule.model_id, window)
+    return outcomes.outcome(rule, metric, labels, found, there, _instance(result, labels))
+
+
+def _instance(result: Evaluated, labels: Labels) -> Instance:
+    return result.instances.get(labels) or instances.new(result.rule, labels)
+
+
+def _step(result: Evaluated, labels: Labels, slot: datetime, outcome: Outcome) -> None:
+    before = _instance(result, labels)
+    after, events = machine.step(before, result.rule.definition, slot, outcome)
+    if after.last_data_slot is None:
+        after = replace(after, last_data_slot=slot)  # the clock of forget_after starts now
+    after, flaps = flapping.follow(after, result.rule.definition.flap, slot, events)
+    result.instances[labels] = after
+    result.happened += [Happened(result.rule, after, event) for event in (*events, *flaps)]
+
+
+def _forget(result: Evaluated, labels: Labels, slot: datetime, reason: str) -> None:
+    instance = result.instances.pop(labels)
+    if labels in result.before:
+        result.gone.append(instance)
+    result.happened += [Happened(result.rule, instance, event) for event in flapping.close(instance, slot, reason)]
