@@ -117,11 +117,9 @@ def outcome(sample: float | str | None) -> Outcome:
 # --- other kinds ---------------------------------------------------------------------------------------------------
 
 
-def case_named(name: str) -> dict[str, Any]:
-    found = [case for case in CASES if case["name"] == name]
-    if not found:
-        pytest.skip("test vectors not found at ../shared/vectors")
-    return found[0]
+def named(*names: str) -> list[Any]:
+    """The cases of these names, as parameters; without the file of vectors there are none."""
+    return [pytest.param(case, id=case["name"]) for case in CASES if case["name"] in names]
 
 
 def slot_states(case: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -135,9 +133,8 @@ def slot_states(case: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) ->
     return found
 
 
-@pytest.mark.parametrize("name", ["asleep_55min_breach_throughout", "fired_and_resolved_while_asleep"])
-def test_missed_runs_are_made_up(name: str, detmon: Shell) -> None:
-    case = case_named(name)
+@pytest.mark.parametrize("case", named("asleep_55min_breach_throughout", "fired_and_resolved_while_asleep"))
+def test_missed_runs_are_made_up(case: dict[str, Any], detmon: Shell) -> None:
     told = detmon.folder / "told.jsonl"
     store(detmon.folder, log_of(case, "m"))
     detmon("alert", "create", "rule", "--model", "m", *options_of(case), "--notify", f"file:{told}")
@@ -153,9 +150,9 @@ def test_missed_runs_are_made_up(name: str, detmon: Shell) -> None:
     assert item["ended_at"] == (text(expected["resolved_at"]) if "resolved_at" in expected else None)
 
 
-def test_a_gap_beyond_catch_up_is_skipped(detmon: Shell) -> None:
-    case = {**case_named("gap_beyond_cap")}
-    case["samples"] = [[slot, 75] for slot in range(0, 172801, 300)]
+@pytest.mark.parametrize("case", named("gap_beyond_cap"))
+def test_a_gap_beyond_catch_up_is_skipped(case: dict[str, Any], detmon: Shell) -> None:
+    case = {**case, "samples": [[slot, 75] for slot in range(0, 172801, 300)]}
     store(detmon.folder, log_of(case, "m"))
     detmon("alert", "create", "rule", "--model", "m", *options_of(case))
     detmon("--now", text(0), "alert", "check")
@@ -168,10 +165,10 @@ def test_a_gap_beyond_catch_up_is_skipped(detmon: Shell) -> None:
     assert "skipped" in [row["what"] for row in detmon("alert", "history", "rule", "--json").json]
 
 
-def test_an_outage_does_not_stop_the_for_clock(detmon: Shell) -> None:
-    case = case_named("prometheus_for_restore_shift")
-    case["rule"] |= {"operator": "gt", "threshold": 50, "window": "300s", "every": "300s", "min_samples": 1}
-    case["samples"] = [[slot, 75] for slot in range(0, 2401, 300)]
+@pytest.mark.parametrize("case", of_kind("restore"))
+def test_an_outage_does_not_stop_the_for_clock(case: dict[str, Any], detmon: Shell) -> None:
+    plain = {"operator": "gt", "threshold": 50, "window": "300s", "every": "300s", "min_samples": 1}
+    case = {**case, "rule": case["rule"] | plain, "samples": [[slot, 75] for slot in range(0, 2401, 300)]}
     store(detmon.folder, log_of(case, "m"))
     detmon("alert", "create", "rule", "--model", "m", *options_of(case))
     fired = []
@@ -195,8 +192,8 @@ def test_min_samples(case: dict[str, Any], detmon: Shell) -> None:
     assert instance["health_reason"] == case.get("expected_reason")
 
 
-def test_one_instance_a_label_set(detmon: Shell) -> None:
-    case = case_named("one_instance_per_label_set")
+@pytest.mark.parametrize("case", named("one_instance_per_label_set"))
+def test_one_instance_a_label_set(case: dict[str, Any], detmon: Shell) -> None:
     store(
         detmon.folder,
         [
@@ -222,8 +219,8 @@ def test_one_instance_a_label_set(detmon: Shell) -> None:
     assert events == case["expected_events"]
 
 
-def test_too_many_label_sets_keep_every_state(detmon: Shell) -> None:
-    case = case_named("cardinality_limit")
+@pytest.mark.parametrize("case", named("cardinality_limit"))
+def test_too_many_label_sets_keep_every_state(case: dict[str, Any], detmon: Shell) -> None:
     limit = case["rule"]["max_instances"]
     few = [Row(at(-10), source=f"cam-{number}", latency=90.0) for number in range(limit)]
     many = [Row(at(290), source=f"cam-{number}", latency=90.0) for number in range(case["instances"])]

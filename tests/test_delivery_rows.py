@@ -15,6 +15,7 @@ import stored
 from conftest import Shell
 from outbox_help import lines
 from slack_server import running
+from test_alert_vectors import named, of_kind
 from test_email import Mailbox, smtp_server
 
 CRASHES = [
@@ -74,8 +75,10 @@ def test_an_outage_is_told_once(detmon: Shell) -> None:
     outage(detmon, until="10:50", end="11:10")
 
 
-@pytest.mark.slow
-def test_an_outage_of_two_hours_is_told_once(detmon: Shell) -> None:
+@pytest.mark.parametrize("case", named("outage_2h_fire_and_resolve_inside"))
+def test_an_outage_of_two_hours_is_told_once(case: dict[str, Any], detmon: Shell) -> None:
+    assert case["episode"] == {"fired_at": "10:05", "resolved_at": "10:35"}
+    assert case["server"] == {"503_from": "10:05", "200_from": "12:05"}
     outage(detmon, until="12:05", end="12:30")
 
 
@@ -126,7 +129,10 @@ def test_the_fallback_is_told_once_an_outage(detmon: Shell) -> None:
     assert "service_unavailable" in told["text"]
 
 
-@pytest.mark.parametrize(("failpoint", "before", "after", "repeat"), CRASHES)
+@pytest.mark.parametrize(
+    ("failpoint", "before", "after", "repeat"),
+    [pytest.param(*crash, id=f"kill9_{crash[0].replace('.', '_')}") for crash in CRASHES],
+)
 def test_killed_and_run_again(detmon: Shell, failpoint: str, before: int, after: int, repeat: bool) -> None:
     file = detmon.folder / "told.jsonl"
     log(detmon.folder, ("10:00", "10:30"), end="10:30")
@@ -145,18 +151,20 @@ def test_the_crash_rows_of_the_vectors(vectors: Callable[[str], Any]) -> None:
         if row["kind"] == "crash":
             expected = (row["received_before_rerun"], row["received_after_rerun"], row["last_message_maybe_repeat"])
             assert (row["failpoint"], *expected) in CRASHES
+            assert row["distinct_notice_ids"] == 1  # as test_killed_and_run_again demands of all
 
 
-def test_six_crons_at_once(detmon: Shell) -> None:
+@pytest.mark.parametrize("case", of_kind("concurrency"))
+def test_six_crons_at_once(case: dict[str, Any], detmon: Shell) -> None:
     file = detmon.folder / "told.jsonl"
     log(detmon.folder, ("10:00", "10:30"), end="10:30")
     rule(detmon, f"file:{file}")
     command = detmon.command("--now", clock("10:05"), "alert", "check")
     started = [
         subprocess.Popen(command, cwd=detmon.folder, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(6)
+        for _ in range(case["processes"])
     ]
     ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
-    assert [code for _, _, code in ended] == [0] * 6, ended
-    assert len(lines(file)) == 1
+    assert [code for _, _, code in ended] == [0] * case["processes"], ended
+    assert len(lines(file)) == case["expected_received"]
     assert sum(b"FIRING" in out for out, _, _ in ended) == 1  # the others have nothing to say
