@@ -97,5 +97,10 @@ def keep(con: Connection, baseline: Baseline) -> None:
     con.execute(statement("set_baseline"), values)
 
 
+def remove(con: Connection, model_id: str) -> None:
+    """Take a model's baseline away."""
+    con.execute(statement("remove_baseline"), {"id": model_id})
+
+
 def _values(found: Mapping[str, list[dict[str, object]]]) -> dict[str, tuple[BaselineValue, ...]]:
     return {name: tuple(BaselineValue(**value) for value in values) for name, values in found.items()}  # type: ignore[arg-type]

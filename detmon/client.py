@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from detmon import config as configuration
 from detmon import models, times
-from detmon.errors import UnknownName, UsageError
+from detmon.errors import Collector, UnknownName, UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
-from detmon.store import Store, statement, transaction
+from detmon.store import Connection, Store, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
+    from detmon.declared.reading import Declarations
+    from detmon.declared.records import Applied
     from detmon.demo import Story
     from detmon.drift.logs import Reader
     from detmon.drift.records import DriftReport
@@ -214,6 +216,34 @@ class Client:
 
     # --- configuration ---
 
+    def apply(self, file: str | Path | None = None, *, prune: bool = False, dry_run: bool = False) -> Applied:
+        """Make models, baselines, engines, alerts and A/B tests what `file` declares (default: the file in force).
+
+        All of it, or nothing. `prune` removes what an earlier apply made and the file no longer declares; `dry_run`
+        only says what would be done.
+        """
+        from tempfile import TemporaryDirectory
+
+        from detmon.declared.apply import apply
+
+        if file is None and not self.config.files:
+            raise UsageError("no ./detmon.toml here", "detmon apply FILE; `detmon init` writes one")
+        path = Path(file) if file is not None else self.config.files[-1]
+        mistakes = Collector()
+        declared = self._declarations(configuration.read_file(path), path, mistakes)
+        mistakes.check()
+        with TemporaryDirectory() as scratch:
+            store = Store(Path(scratch) / "empty.duckdb") if dry_run and not self.store.path.exists() else self.store
+            done = apply(store, declared, self._editor, prune=prune, dry_run=dry_run)
+        self._note_missing(target for alert in declared.alerts for target in alert.definition.notify)
+        return done
+
+    def _declarations(self, data: Mapping[str, Any], file: Path, mistakes: Collector) -> Declarations:
+        from detmon.declared import reading
+        from detmon.metrics import catalogue
+
+        return reading.read(data, file, mistakes, metrics=catalogue(self.config), parse_target=self._target)
+
     def show_config(self) -> Settings:
         """The settings in force, with secrets masked."""
         shown = configuration.masked(self.config.data)
@@ -341,7 +371,6 @@ class Client:
         """Make a rule; `condition` and `fields` hold the keys of docs/alerts.md. The same again is the same rule."""
         from detmon import metrics
         from detmon.alerts import rules, show
-        from detmon.notify import check_target
 
         said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
         if notify is not None:
@@ -350,9 +379,7 @@ class Client:
         with self._editing() as editor:
             model = models.find(editor.con, model_id)
             rule = editor.create(model.id, name, definition, replace_it=replace)
-        for target in definition.notify:
-            for problem in check_target(self.config, target):
-                self._note(problem)
+        self._note_missing(definition.notify)
         return show.record(rule)
 
     def list_alerts(self, model_id: str | None = None) -> list[AlertRow]:
@@ -448,11 +475,22 @@ class Client:
 
     @contextmanager
     def _editing(self) -> Iterator[Editor]:
+        with self.store.writing() as con, transaction(con):
+            yield self._editor(con)
+
+    def _editor(self, con: Connection) -> Editor:
         from detmon.alerts.edit import Editor
         from detmon.metrics import catalogue
 
-        with self.store.writing() as con, transaction(con):
-            yield Editor(con, catalogue(self.config), self._default_targets(), self.now())
+        return Editor(con, catalogue(self.config), self._default_targets(), self.now())
+
+    def _note_missing(self, targets: Iterable[str]) -> None:
+        """Note what this machine lacks to serve the targets."""
+        from detmon.notify import check_target
+
+        for target in dict.fromkeys(targets):
+            for problem in check_target(self.config, target):
+                self._note(problem)
 
     def _target(self, text: str) -> str:
         """A target as its plugin writes it; raises UsageError for one that it refuses."""
@@ -701,27 +739,15 @@ class Client:
 
         The same definition again is the same test.
         """
-        from detmon.ab_tests import definition, plan
+        from detmon.ab_tests import definition
+        from detmon.ab_tests.making import make
 
         said = {**(config or {}), **given}
         start = said.pop("start", None) if start is None else start
         defined = definition.define(said)
         now = self.now()
         with self.store.writing() as con, transaction(con):
-            pair = models.find(con, model_a_id), models.find(con, model_b_id)
-            zone = times.parse_zone(pair[0].zone or "UTC")
-            begin = times.parse_instant(start, zone) if isinstance(start, str) else start
-            ids = (pair[0].id, pair[1].id)
-            made = definition.create(
-                con,
-                name,
-                ids,
-                defined,
-                now if begin is None else times.naive_utc(begin),
-                same_start=begin is not None,
-                expected_units=plan.expected_units(con, ids, defined, now),
-                now=now,
-            )
+            made = make(con, name, model_a_id, model_b_id, defined, start, now)
         return made.record(now)
 
     def list_ab_tests(self) -> list[ABTest]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import glob
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from detmon.errors import ConfigError, UsageError, nearest
+from detmon.errors import Collector, ConfigError, DetmonError, UsageError, nearest
 from detmon.times import parse_duration
 
 ANY = "*"
@@ -69,6 +69,8 @@ class Config:
     lock_timeout: timedelta = timedelta(seconds=60)
     data: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    mistakes: tuple[DetmonError, ...] = ()
+    """What is wrong with the files, where that was asked for."""
 
     def table(self, *names: str) -> Mapping[str, Any]:
         """The table at `names`; an empty mapping where the files do not have it."""
@@ -80,24 +82,44 @@ class Config:
         return found
 
 
-def load(path: Path | None = None, *, db: Path | str | None = None, lock_timeout: timedelta | None = None) -> Config:
+def load(
+    path: Path | None = None,
+    *,
+    db: Path | str | None = None,
+    lock_timeout: timedelta | None = None,
+    lenient: bool = False,
+) -> Config:
     """The configuration in force; `db` and `lock_timeout` are the flags, which win.
 
-    Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown key.
+    Raises ConfigError for a file that cannot be read or is no TOML, Mistakes for unknown keys and wrong types of what
+    every command needs; `lenient` has them in the result's `mistakes` instead, and leaves them out of its `data`.
     """
     data: dict[str, Any] = {}
     files = []
+    found = Collector()
     for file, required in _candidates(path):
         if not file.is_file():
             if required:
                 raise ConfigError(f"no configuration file at {file}")
             continue
-        data = _merged(data, _read(file))
+        data = _merged(data, _read(file, found))
         files.append(file)
     if lock_timeout is None:
-        lock_timeout = _duration(data, "lock_timeout", Config.lock_timeout)
+        lock_timeout = Config.lock_timeout
+        with found.at():
+            lock_timeout = _duration(data, "lock_timeout", Config.lock_timeout)
+    if not lenient:
+        found.check()
     chosen = db or os.environ.get("DETMON_DB") or data.get("db") or Config.db
-    return Config(Path(chosen).expanduser(), lock_timeout, data, tuple(files))
+    return Config(Path(chosen).expanduser(), lock_timeout, data, tuple(files), tuple(found.errors))
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The tables of one file. Raises ConfigError, or Mistakes for unknown keys."""
+    found = Collector()
+    data = _read(file, found)
+    found.check()
+    return data
 
 
 def _candidates(path: Path | None) -> list[tuple[Path, bool]]:
@@ -109,16 +131,18 @@ def _candidates(path: Path | None) -> list[tuple[Path, bool]]:
     return [(Path(home).expanduser() / "detmon" / "detmon.toml", False), (Path("detmon.toml"), False)]
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, found: Collector) -> dict[str, Any]:
+    """A file's tables without unknown keys, which go into `found`; paths are those the file means."""
     try:
         data = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
-    check_keys(data, file)
+    found.errors += check_keys(data, file)
     if not isinstance(data.get("db", ""), str):
-        raise ConfigError(f"{file}: db must be text: the path of the store")
+        found.errors.append(ConfigError(f"{file}: db must be text: the path of the store"))
+        del data["db"]
     for holder, key in ((data, "db"), (_email(data), "ca_file")):
         if isinstance(holder.get(key), str):
             holder[key] = str(file.parent / Path(holder[key]).expanduser())
@@ -151,25 +175,30 @@ def _known(key: str, value: Any, known: tuple[str, ...]) -> bool:
     return key in known or ANY in known or (ANY_TABLE in known and isinstance(value, Mapping))
 
 
-def check_keys(data: Mapping[str, Any], file: Path, table: str = "", shown: str = "") -> None:
-    """Raise ConfigError for the first key of `data` that no feature knows; `table` is its entry in KEYS."""
+def check_keys(data: dict[str, Any], file: Path, table: str = "", shown: str = "") -> Iterator[ConfigError]:
+    """What is wrong with the keys of `data` that no feature knows; they are taken out of it.
+
+    `table` is its entry in KEYS.
+    """
     known = KEYS.get(table)
-    for key, value in data.items():
+    for key, value in list(data.items()):
         if known is not None and not _known(key, value, known):
             alike = nearest(key, known)
             where = f" in [{shown}]" if shown else ""
-            raise ConfigError(
+            yield ConfigError(
                 f"{file}: unknown key {key!r}{where}",
                 f"did you mean {alike!r}?"
                 if alike
                 else "known: " + ", ".join(name for name in known if name != ANY_TABLE),
             )
-        if isinstance(value, Mapping):
+            del data[key]
+            continue
+        if isinstance(value, dict):
             path = f"{table}.{key}" if table else key
             general = f"{table}.*" if table else "*"
             below = path if path in KEYS or f"{path}.*" in KEYS else general if general in KEYS else None
             if below is not None:
-                check_keys(value, file, below, f"{shown}.{key}" if shown else key)
+                yield from check_keys(value, file, below, f"{shown}.{key}" if shown else key)
 
 
 def _duration(data: Mapping[str, Any], key: str, default: timedelta) -> timedelta:

@@ -3,6 +3,7 @@
 DetmonError                 message, hint, exit code
 ├── UsageError          2   the call or the configuration is wrong: change it and call again
 │   ├── ConfigError         an unknown key, a wrong type, a file that is no TOML
+│   │   └── Mistakes        several of them; `errors` has each
 │   ├── UnknownName         no such model, alert, metric, option value …; names the nearest that exists
 │   ├── InputRefused        a file whose meaning an option must settle first
 │   └── TargetError         a notification target that its plugin cannot accept
@@ -13,7 +14,8 @@ DetmonError                 message, hint, exit code
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class DetmonError(Exception):
@@ -35,6 +37,40 @@ class UsageError(DetmonError):
 
 class ConfigError(UsageError):
     """A configuration file or environment variable cannot be used."""
+
+
+class Mistakes(ConfigError):
+    """What is wrong with a configuration, all of it: `errors`."""
+
+    def __init__(self, errors: Sequence[DetmonError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(error.message for error in errors), errors[0].hint if len(errors) == 1 else None)
+
+
+class Collector:
+    """Collects what is wrong with a configuration, so that it is told at once."""
+
+    def __init__(self, errors: Iterable[DetmonError] = ()) -> None:
+        self.errors = list(errors)
+
+    @contextmanager
+    def at(self, where: str = "") -> Iterator[None]:
+        """Take up the UsageError of the block, with the place it is about."""
+        try:
+            yield
+        except Mistakes as mistakes:
+            for error in mistakes.errors:
+                self._add(where, error)
+        except UsageError as error:
+            self._add(where, error)
+
+    def _add(self, where: str, error: DetmonError) -> None:
+        self.errors.append(ConfigError(f"{where}: {error.message}" if where else error.message, error.hint))
+
+    def check(self) -> None:
+        """Raise Mistakes if there are any."""
+        if self.errors:
+            raise Mistakes(self.errors)
 
 
 FEW = 8

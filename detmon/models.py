@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from detmon.errors import UnknownName, UsageError
@@ -41,6 +41,19 @@ def register(
             con.execute(statement(f"set_model_{key}"), {"id": model_id, key: wanted})
         elif wanted is not None and wanted != present:
             raise UsageError(f"{model_id} is registered with another {key}: {present}")
+    return find(con, model_id)
+
+
+def declare(con: Connection, model_id: str, said: Mapping[str, str], now: datetime) -> Model:
+    """Make a model what is `said` of it (name, version, uri, zone); what is not said stays as it is."""
+    present = next((model for model in every(con) if model.id == model_id), None)
+    if present is None:
+        name, version = split_id(model_id)
+        values = {"name": name, "version": version, "uri": None, "zone": None, **said}
+        con.execute(statement("add_model"), {"id": model_id, "now": now, **values})
+    elif any(getattr(present, key) != value for key, value in said.items()):
+        kept = {key: getattr(present, key) for key in ("name", "version", "uri", "zone")}
+        con.execute(statement("change_model"), {"id": model_id, **kept, **said})
     return find(con, model_id)
 
 

@@ -36,6 +36,7 @@ NOUNS: dict[str, str] = {
     "feedback": "Verdicts of people on boxes and images.",
     "quality": "Precision and recall, from reviews or ground truth.",
     "config": "The settings in force.",
+    "apply": "Make models, alerts, engines and tests what a file declares.",
     "notify": "Where notices go, and what became of them.",
     "plugins": "The installed plugins.",
     "init": "Write a commented ./detmon.toml.",

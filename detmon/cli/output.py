@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TextIO
 
-from detmon.errors import DetmonError
+from detmon.errors import DetmonError, Mistakes
 from detmon.records import Record, plain
 
 FOLDED = 14
@@ -137,10 +137,11 @@ def problem(text: str) -> None:
 
 
 def complain(error: DetmonError) -> None:
-    """`error: …`, then `hint: …`, on stderr."""
-    _stderr(f"error: {error.message}")
-    if error.hint:
-        _stderr(f"hint: {error.hint}")
+    """`error: …`, then `hint: …`, on stderr; of several mistakes each."""
+    for one in error.errors if isinstance(error, Mistakes) else (error,):
+        _stderr(f"error: {one.message}")
+        if one.hint:
+            _stderr(f"hint: {one.hint}")
 
 
 def cell(value: Any) -> str:

@@ -29,13 +29,16 @@ class Engine:
     runs: int
     created_at: datetime
     updated_at: datetime
+    removed: bool
     config: Mapping[str, Any]
     taken: Taken | None
 
 
-def every(con: Connection, model_id: str | None = None, dataset_id: str | None = None) -> list[Engine]:
-    """The engines, by model and dataset."""
-    asked = {"model": model_id, "dataset": dataset_id}
+def every(
+    con: Connection, model_id: str | None = None, dataset_id: str | None = None, *, removed: bool = False
+) -> list[Engine]:
+    """The engines, by model and dataset; `removed` ones only when asked for."""
+    asked = {"model": model_id, "dataset": dataset_id, "removed": removed}
     found = con.execute(statement("list_engines"), asked).fetchall()
     return [
         Engine(*(*about, json.loads(config), Taken(**json.loads(taken)) if taken else None))
@@ -51,19 +54,25 @@ def configure(
     What conditions take from the log stays as it was taken, unless `retake`, or as long as there was nothing to take.
     Raises UsageError for another salt than the one that has selected already.
     """
-    present = every(con, model_id, dataset_id)
+    present = every(con, model_id, dataset_id, removed=True)
     old = present[0] if present else None
     if old and old.salt != config["salt"]:
         _refuse_salt(con, old)
     taken = old.taken if old else None
     if settings.takes(config) and (retake or taken is None):
         taken = take(con, model_id, now)
-    if old and (old.config, old.taken) == (config, taken):
+    if old and not old.removed and (old.config, old.taken) == (config, taken):
         return old
     engine_id = old.id if old else f"en_{os.urandom(6).hex()}"
     revision, runs = (old.revision + 1, old.runs + 1) if old else (1, 1)
-    save(con, Engine(engine_id, model_id, dataset_id, "", config["salt"], revision, runs, now, now, config, taken), now)
+    about = (engine_id, model_id, dataset_id, "", config["salt"], revision, runs, now, now, False)
+    save(con, Engine(*about, config, taken), now)
     return every(con, model_id, dataset_id)[0]
+
+
+def remove(con: Connection, engine: Engine, now: datetime) -> None:
+    """Let an engine flag nothing more; what it selected, and how, stays for estimates."""
+    con.execute(statement("remove_engine"), {"id": engine.id, "now": now})
 
 
 def _refuse_salt(con: Connection, engine: Engine) -> None:

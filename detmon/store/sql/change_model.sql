@@ -1,0 +1,1 @@
+UPDATE models SET name = $name, version = $version, uri = $uri, zone = $zone WHERE id = $id

@@ -1,0 +1,1 @@
+DELETE FROM declared WHERE kind = $kind AND id = $id

@@ -1,0 +1,1 @@
+SELECT kind, id FROM declared ORDER BY kind, id

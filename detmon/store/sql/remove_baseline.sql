@@ -1,0 +1,1 @@
+DELETE FROM baselines WHERE model_id = $id
