@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
+from detmon.metrics import windows as spans
+from detmon.metrics.windows import Window as Window
 from detmon.store import Connection, statement
 from detmon.times import EPOCH
 
 if TYPE_CHECKING:
     from detmon import reviewed
 
-Window: TypeAlias = tuple[datetime, datetime]
-"""[start, end), naive UTC."""
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """A label set, in the order of `by`; a row without the field has the label ""."""
 
@@ -369,16 +369,16 @@ def measure(con: Connection, selection: Selection, windows: Iterable[Window], wa
     that is still needed after a failure.
     """
     result = Measurement()
-    spans = sorted(set(windows))
+    each = sorted(set(windows))
     for kind, batch in _batches(selection, wanted).items():
         try:
-            result.values.update(_MEASURES.get(kind, _measure_rows)(con, selection, spans, batch))
+            result.values.update(_MEASURES.get(kind, _measure_rows)(con, selection, each, batch))
         except _database_error() as error:
             if len(batch) == 1:
                 result.failures[batch[0]] = str(error).splitlines()[0]
                 continue
             for one in batch:
-                alone = measure(con, selection, spans, [one])
+                alone = measure(con, selection, each, [one])
                 result.values.update(alone.values)
                 result.failures.update(alone.failures)
     return result
@@ -386,11 +386,15 @@ def measure(con: Connection, selection: Selection, windows: Iterable[Window], wa
 
 def presence(con: Connection, model_id: str, windows: Iterable[Window]) -> dict[Window, Presence]:
     """What each window holds at all; a window without rows is absent."""
-    spans = sorted(set(windows))
-    if not spans:
-        return {}
-    found = con.execute(statement("presence"), {**_window_values(spans), "model": model_id}).fetchall()
-    return {(start, end): Presence(*counts) for start, end, *counts in found}
+    runs, rest = spans.split(windows)
+    result = {}
+    if rest:
+        found = con.execute(statement("presence"), {**spans.joined(rest), "model": model_id}).fetchall()
+        result = {(start, end): Presence(*counts) for start, end, *counts in found}
+    for run in runs:
+        found = con.execute(statement("presence_run"), {**run.values(), "model": model_id}).fetchall()
+        result |= {run.windows[place]: Presence(*counts) for place, *counts in found}
+    return result
 
 
 def _database_error() -> type[Exception]:
@@ -415,15 +419,6 @@ def _rows_of(metric: Metric, selection: Selection) -> str:
     return "detections" if metric.over == "detections" or selection.on_labels else "predictions"
 
 
-def _window_values(windows: Sequence[Window]) -> dict[str, Any]:
-    return {
-        "starts": [start for start, _ in windows],
-        "ends": [end for _, end in windows],
-        "first": min(start for start, _ in windows),
-        "last": max(end for _, end in windows),
-    }
-
-
 def _query(
     con: Connection,
     selection: Selection,
@@ -436,23 +431,34 @@ def _query(
     values: Mapping[str, Any] | None = None,
 ) -> list[tuple[Window, Labels, list[Any]]]:
     """Rows of (window, label set, aggregates)."""
-    bound: dict[str, Any] = {**_window_values(windows), "model": selection.model_id, **(values or {})}
+    bound: dict[str, Any] = {"model": selection.model_id, **(values or {})}
     keys = [key_sql(key, f"by_{number}", bound) for number, key in enumerate(selection.by)]
     conditions = ["true"] if every_status else ["status IS DISTINCT FROM 'error'"]
     for number, (key, value) in enumerate(selection.where):
         conditions.append(f"{key_sql(key, f'where_{number}', bound)} = $value_{number}")
         bound[f"value_{number}"] = value
-    text = statement("measure").format(
-        keys=", ".join(keys),
-        aggregates=", ".join(aggregates),
-        unknown=_UNKNOWN if denominator else "false",
-        rows="detections" if boxes else "predictions",
-        conditions=" AND ".join(conditions),
-    )
-    return [
-        ((start, end), tuple(zip(selection.by, labels, strict=True)), aggregated)
-        for start, end, labels, *aggregated in con.execute(text, bound).fetchall()
-    ]
+    parts = {
+        "keys": ", ".join(keys),
+        "aggregates": ", ".join(aggregates),
+        "unknown": _UNKNOWN if denominator else "false",
+        "rows": "detections" if boxes else "predictions",
+        "conditions": " AND ".join(conditions),
+    }
+    runs, rest = spans.split(windows)
+    found = []
+    if rest:
+        text = statement("measure").format(**parts)
+        found = [
+            ((start, end), tuple(zip(selection.by, labels, strict=True)), aggregated)
+            for start, end, labels, *aggregated in con.execute(text, {**spans.joined(rest), **bound}).fetchall()
+        ]
+    for run in runs:
+        text = statement("measure_run").format(**parts)
+        found += [
+            (run.windows[place], tuple(zip(selection.by, labels, strict=True)), aggregated)
+            for place, labels, *aggregated in con.execute(text, {**run.values(), **bound}).fetchall()
+        ]
+    return found
 
 
 def key_sql(key: str, parameter: str, bound: dict[str, Any]) -> str:
@@ -591,7 +597,7 @@ def _measure_rejected(
     con: Connection, selection: Selection, windows: Sequence[Window], batch: Sequence[Wanted]
 ) -> dict[Wanted, dict[Window, dict[Labels, Measured]]]:
     """Records refused among those read by the batches loaded in the window, of the whole store."""
-    values = {key: value for key, value in _window_values(windows).items() if key in ("starts", "ends")}
+    values = {key: value for key, value in spans.joined(windows).items() if key in ("starts", "ends")}
     found = con.execute(statement("rejected_in_windows"), values).fetchall()
     rates: dict[Window, dict[Labels, Measured]] = {
         (start, end): {(): Measured(_finite(value), n or 0)} for start, end, value, n in found
