@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.edit import Editor
     from detmon.alerts.records import AlertCheck
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.alerts.targets import Targets
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
@@ -445,7 +446,7 @@ class Client:
         found, outbox_empty = check.check(
             self.store,
             catalogue(self.config),
-            self._default_targets(),
+            self._targets(),
             now,
             check.Scope(names, model_id),
             dry_run=dry_run,
@@ -482,7 +483,7 @@ class Client:
         from detmon.alerts.edit import Editor
         from detmon.metrics import catalogue
 
-        return Editor(con, catalogue(self.config), self._default_targets(), self.now())
+        return Editor(con, catalogue(self.config), self._targets(), self.now())
 
     def _note_missing(self, targets: Iterable[str]) -> None:
         """Note what this machine lacks to serve the targets."""
@@ -503,10 +504,12 @@ class Client:
 
         return load(self.config.table("plugins"))
 
-    def _default_targets(self) -> Sequence[str]:
+    def _targets(self) -> Targets:
+        from detmon.alerts.targets import Targets
+        from detmon.notify import capabilities
         from detmon.notify.settings import default_targets
 
-        return default_targets(self.config)
+        return Targets(default_targets(self.config), lambda target: capabilities(self.config, target))
 
     # --- data engine ---
 

@@ -128,6 +128,24 @@ class Item:
     reason: str | None
     detail: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def subject(self) -> str:
+        """What opens and closes: the instance, or its missing data or error, which come and go by themselves."""
+        rest = (self.episode_id or "").removeprefix(self.instance_key).split(".")
+        health = self.kind.removesuffix("_resolved")
+        if health not in _HEALTH:
+            health = rest[1] if len(rest) > 1 else ""
+        return f"{self.instance_key}.{health}" if health in _HEALTH else self.instance_key
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this news ends something; what flapped is over when it is steady and does not fire."""
+        return self.kind in _ENDS or (self.kind == "stable" and self.reason != "firing")
+
+
+_HEALTH = ("no_data", "error")
+_ENDS = ("missed", "resolved", "closed", "no_data_resolved", "error_resolved")
+
 
 @dataclass(frozen=True)
 class Message:

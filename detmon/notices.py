@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "firing", "flapping", "error", "no_data", "reminder", "missed", "resolved", "closed", "error_resolved",
-    "no_data_resolved", "stable", "digest", "delivery_failing",
+    "no_data_resolved", "stable", "refresh", "digest", "delivery_failing",
 )  # fmt: skip
 """All kinds of notices; a notice with several kinds of items has the first of these that it contains."""
 

@@ -55,6 +55,10 @@ def test_what_an_episode_came_to() -> None:
     assert story(item("firing"), item("reminder"), item("resolved")) == ["missed"]
     assert story(item("reminder"), item("resolved")) == ["resolved"]
     assert story(item("no_data"), item("no_data_resolved")) == ["no_data_resolved"]
+    assert story(item("firing"), item("refresh"), item("reminder")) == ["firing"]
+    assert story(item("reminder"), item("refresh")) == ["reminder"]
+    assert story(item("refresh"), item("reminder")) == ["reminder"]
+    assert story(item("refresh"), item("resolved")) == ["resolved"]
     second = item("firing", episode_id="another")
     assert story(item("firing"), item("resolved"), second) == ["missed", "firing"]
 
@@ -89,11 +93,32 @@ def test_a_stateful_target_hears_the_latest_state_only() -> None:
         waiting(2, notice("file:x", item("firing", number=2))),
         waiting(3, notice("file:x", item("resolved"), slot="10:35")),
     ]
-    (gone,) = merge.backlog(rows, stateful=True)
+    (gone,) = merge.backlog(rows, per_instance=True, stateful=True)
     assert gone.rows == ()
     assert gone.old == (rows[0], rows[2])
-    (told,) = merge.backlog(rows, stateful=True, deliver_closed=True)
+    (told,) = merge.backlog(rows, per_instance=True, stateful=True, deliver_closed=True)
     assert told.rows[0].notice.kind == "missed"
+    (one,) = merge.backlog(rows, stateful=True)
+    assert [news.labels["source"] for news in one.rows[0].notice.items] == ["cam-2"]
+
+
+def test_a_stateful_target_that_may_have_heard_of_it_is_told_its_end() -> None:
+    rows = [
+        waiting(1, notice("file:x", item("firing")), ambiguous=True),
+        waiting(2, notice("file:x", item("resolved"), slot="10:35")),
+    ]
+    (closed,) = merge.backlog(rows, per_instance=True, stateful=True)
+    assert [row.notice.kind for row in closed.rows] == ["resolved"]
+
+
+def test_a_stateful_target_hears_of_the_next_episode_instead_of_the_end_of_the_last() -> None:
+    rows = [
+        waiting(1, notice("file:x", item("resolved"))),
+        waiting(2, notice("file:x", item("firing", episode_id="another"), slot="10:35")),
+        waiting(3, notice("file:x", item("no_data", episode_id=f"{item().instance_key}.no_data.1"), slot="10:40")),
+    ]
+    (one,) = merge.backlog(rows, per_instance=True, stateful=True)
+    assert (one.old, [news.kind for news in one.rows[0].notice.items]) == ((rows[0], rows[1]), ["firing"])
 
 
 def test_a_channel_that_wants_one_notice_an_instance() -> None:

@@ -15,6 +15,7 @@ from detmon.alerts.machine import Instance
 from detmon.alerts.records import AlertCheck, Failure
 from detmon.alerts.rules import Rule
 from detmon.alerts.slots import Due, due_slots
+from detmon.alerts.targets import Targets
 from detmon.errors import OperationError
 from detmon.metrics import Labels, Metric
 from detmon.records import Delivery
@@ -53,7 +54,7 @@ class _DryRun(Exception):
 def check(
     store: Store,
     catalogue: Mapping[str, Metric],
-    default_targets: Sequence[str],
+    targets: Targets,
     now: datetime,
     scope: Scope,
     *,
@@ -69,7 +70,7 @@ def check(
     for _ in range(MOST_RESTARTS):
         with store.writing() as con:
             try:
-                run = _Run(con, catalogue, default_targets, now, scope, dry_run)
+                run = _Run(con, catalogue, targets, now, scope, dry_run)
                 with suppress(_DryRun), transaction(con):
                     result = run.carry_out()
                     outbox_empty = con.execute(statement("outbox_empty")).fetchone() == (True,)
@@ -90,14 +91,14 @@ class _Run:
         self,
         con: Connection,
         catalogue: Mapping[str, Metric],
-        default_targets: Sequence[str],
+        targets: Targets,
         now: datetime,
         scope: Scope,
         dry_run: bool,
     ) -> None:
         self.con = con
         self.catalogue = catalogue
-        self.default_targets = default_targets
+        self.targets = targets
         self.now = now
         self.scope = scope
         self.id = os.urandom(6).hex()
@@ -126,7 +127,7 @@ class _Run:
         self.con.execute(statement("advance_alerts"), newest)
         failpoints.reach("check.before_outbox")
         news = any(h.is_shown for h in happened)
-        if news or any(i.condition == "firing" or i.told for e in evaluated for i in e.instances.values()):
+        if news or any(_is_open(i) for e in evaluated for i in e.instances.values()):
             self._tell(evaluated)
 
     def _tell(self, evaluated: Sequence[Evaluated]) -> None:
@@ -136,7 +137,7 @@ class _Run:
             compose.Changed(e.rule, e.metric, e.due.slots[-1], list(e.instances.values()), e.happened)
             for e in evaluated
         ]
-        compose.tell(self.con, changes, self.default_targets, run_id=self.id, now=self.now)
+        compose.tell(self.con, changes, self.targets, run_id=self.id, now=self.now)
 
     def _record_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         rows: list[tuple[object, ...]] = []
@@ -198,6 +199,11 @@ class _Run:
             ),
             warnings=tuple(warnings),
         )
+
+
+def _is_open(instance: Instance) -> bool:
+    """Whether a target may have to hear of it again."""
+    return instance.condition == "firing" or instance.told is not None or instance.flap.since is not None
 
 
 def _warnings(dues: Sequence[Due]) -> Iterable[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from detmon.alerts import flapping
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Event, Instance
 from detmon.alerts.rules import SEVERITIES, Rule
-from detmon.hookspecs import Item
+from detmon.alerts.targets import Targets
+from detmon.hookspecs import Capabilities, Item
 from detmon.metrics import Metric
 from detmon.notices import Notice, first_kind, queue
 from detmon.store import Connection, statement
@@ -47,33 +49,40 @@ class _News:
     count: int
 
 
+class _Told(NamedTuple):
+    """When a target was last told of an episode, how often, and what it was like when it first was."""
+
+    slot: datetime
+    times: int
+    stateful: bool
+    refresh: bool
+
+
 @dataclass(frozen=True)
 class _Memory:
-    """Who was told of which episode: last slot and count; and what still waits to be told."""
+    """Who was told of which episode, and what still waits to be told."""
 
-    told: Mapping[str, Mapping[str, tuple[datetime, int]]] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, _Told]] = field(default_factory=dict)
     waiting: frozenset[tuple[str, str]] = frozenset()
 
-    def targets(self, episode: str | None) -> Mapping[str, tuple[datetime, int]]:
+    def targets(self, episode: str | None) -> Mapping[str, _Told]:
         return self.told.get(episode or "", {})
 
 
-def tell(
-    con: Connection, changes: Sequence[Changed], default: Sequence[str], *, run_id: str, now: datetime
-) -> list[Notice]:
-    """Compose and queue the notices of a run; `default`: the targets of rules that name none.
+def tell(con: Connection, changes: Sequence[Changed], targets: Targets, *, run_id: str, now: datetime) -> list[Notice]:
+    """Compose and queue the notices of a run.
 
     A target counts as told as soon as its notice is queued: from here on the outbox delivers it.
     """
     memory = _remember(con, changes)
-    news = [one for changed in changes for one in _news(changed, memory, default)]
+    news = [one for changed in changes for one in _news(changed, memory, targets.default)]
     notices = list(_grouped(news, now))
     by_life: dict[timedelta, list[Notice]] = defaultdict(list)
     for notice in notices:
         by_life[EXPIRES_AFTER.get(notice.target.partition(":")[0], EXPIRES)].append(notice)
     for life, group in by_life.items():
         queue(con, group, run_id=run_id, now=now, expires_after=life)
-    _note_told(con, news, notices)
+    _note_told(con, news, notices, targets.capabilities)
     return notices
 
 
@@ -89,10 +98,10 @@ def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
     }
     if not episodes:
         return _Memory()
-    told: dict[str, dict[str, tuple[datetime, int]]] = defaultdict(dict)
+    told: dict[str, dict[str, _Told]] = defaultdict(dict)
     asked = {"episodes": sorted(episodes)}
-    for episode, target, slot, count in con.execute(statement("alert_told"), asked).fetchall():
-        told[episode][target] = (slot, count)
+    for episode, target, *known in con.execute(statement("alert_told"), asked).fetchall():
+        told[episode][target] = _Told(*known)
     waiting = frozenset(con.execute(statement("alert_waiting"), asked).fetchall()) if told else frozenset()
     return _Memory(told, waiting)
 
@@ -113,11 +122,14 @@ def _news(changed: Changed, memory: _Memory, default: Sequence[str]) -> Iterator
 
 def _flapping(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
     """Instead of all other news of an instance: that it flaps."""
-    told = memory.targets(flapping.episode(instance))
+    episode = flapping.episode(instance)
+    told = memory.targets(episode)
     events = [h.event for h in changed.happened if h.event.kind == "flapping" and h.instance.key == instance.key]
     for target in targets:
         if events and target not in told:
             yield _one(changed, instance, events[-1], target, 1)
+    still = Event("refresh", changed.slot, instance.value, instance.n, "flapping", episode, instance.flap.since)
+    yield from _upheld(changed, instance, memory, still)
 
 
 def _firing(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
@@ -132,14 +144,17 @@ def _firing(changed: Changed, instance: Instance, memory: _Memory, targets: Sequ
         fired_at=instance.fired_at,
         peak=instance.peak,
     )
+    reminded = []
     for target in targets:
         if target not in told:
             yield _one(changed, instance, event, target, 1)
             continue
-        slot, count = told[target]
+        slot, count, *_ = told[target]
         due = rule.definition.repeat is not None and changed.slot - slot >= rule.definition.repeat
         if due and slot < changed.slot and (instance.episode_id, target) not in memory.waiting:
+            reminded.append(target)
             yield _one(changed, instance, replace(event, kind="reminder"), target, count + 1)
+    yield from _upheld(changed, instance, memory, replace(event, kind="refresh"), but=reminded)
 
 
 def _unhealthy(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
@@ -157,6 +172,21 @@ def _unhealthy(changed: Changed, instance: Instance, memory: _Memory, targets: S
     for target in targets:
         if target not in told:
             yield _one(changed, instance, event, target, 1)
+    yield from _upheld(changed, instance, memory, replace(event, kind="refresh"))
+
+
+def _upheld(
+    changed: Changed, instance: Instance, memory: _Memory, event: Event, but: Sequence[str] = ()
+) -> Iterator[_News]:
+    """What is open, again, for the targets that let go of what they do not hear of at every run."""
+    for target, told in memory.targets(event.episode_id).items():
+        if (
+            told.refresh
+            and target not in but
+            and told.slot < changed.slot
+            and (event.episode_id, target) not in memory.waiting
+        ):
+            yield _one(changed, instance, event, target, told.times)
 
 
 def _ended(changed: Changed, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
@@ -170,9 +200,9 @@ def _ended(changed: Changed, memory: _Memory, targets: Sequence[str]) -> Iterato
                 yield _one(changed, h.instance, replace(event, episode_id=h.instance.episode_id), target, 1)
         if event.kind not in ("resolved", "closed", "no_data_resolved", "error_resolved"):
             continue
-        for target, (_, count) in memory.targets(event.episode_id).items():
-            if changed.rule.definition.send_resolved:
-                yield _one(changed, h.instance, event, target, count)
+        for target, told in memory.targets(event.episode_id).items():
+            if changed.rule.definition.send_resolved or told.stateful:
+                yield _one(changed, h.instance, event, target, told.times)
         if event.kind == "resolved" and event.episode_id in began and h.instance.key not in unsteady:
             for target in targets:
                 yield _one(changed, h.instance, replace(event, kind="missed"), target, 1)
@@ -256,16 +286,24 @@ def _rank(item: Item) -> tuple[int, float, list[tuple[str, str]]]:
     return -severity, -distance, sorted(item.labels.items())
 
 
-def _note_told(con: Connection, news: Sequence[_News], notices: Sequence[Notice]) -> None:
+def _note_told(
+    con: Connection,
+    news: Sequence[_News],
+    notices: Sequence[Notice],
+    capabilities: Callable[[str], Capabilities],
+) -> None:
     """Note who knows of the open episodes now."""
     ids = {(notice.target, notice.group_key): notice.notice_id for notice in notices}
     told = [one for one in news if one.item.episode_id and one.item.kind in TOLD]
     if told:
+        can = {target: capabilities(target) for target in {one.target for one in told}}
         columns = {
             "episode_id": [one.item.episode_id for one in told],
             "target": [one.target for one in told],
             "notice_id": [ids[one.target, one.group_key] for one in told],
             "last_slot": [one.changed.slot for one in told],
             "count": [one.count for one in told],
+            "stateful": [can[one.target].stateful for one in told],
+            "refresh": [can[one.target].refresh for one in told],
         }
         con.execute(statement("tell_alert"), columns)

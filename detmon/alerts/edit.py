@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from detmon.alerts import compose, flapping, instances, rules
 from detmon.alerts.instances import Happened
 from detmon.alerts.rules import BEHAVIOUR, Definition, Rule
+from detmon.alerts.targets import Targets
 from detmon.errors import UsageError
 from detmon.metrics import Metric
 from detmon.store import Connection, statement
@@ -21,7 +22,7 @@ class Editor:
 
     con: Connection
     catalogue: Mapping[str, Metric]
-    default_targets: Sequence[str]
+    targets: Targets
     now: datetime
 
     def create(self, model_id: str, name: str, definition: Definition, *, replace_it: bool = False) -> Rule:
@@ -102,7 +103,7 @@ class Editor:
         instances.record_events(self.con, happened, run_id, self.now)
         instances.drop(self.con, states)
         changed = compose.Changed(rule, self.catalogue.get(rule.definition.metric), slot, [], happened)
-        compose.tell(self.con, [changed], self.default_targets, run_id=run_id, now=self.now)
+        compose.tell(self.con, [changed], self.targets, run_id=run_id, now=self.now)
 
 
 def _differing(one: Definition, other: Definition) -> list[str]:

@@ -52,9 +52,8 @@ def close(instance: Instance, slot: datetime, reason: str) -> list[Event]:
 
 def _told(instance: Instance, flap: Flap, kind: str, slot: datetime, reason: str) -> tuple[Instance, list[Event]]:
     after = replace(instance, flap=flap)
-    event = Event(
-        kind, slot, instance.value, instance.n, reason, episode(after) or episode(instance), instance.fired_at
-    )
+    began = instance.fired_at or instance.flap.since
+    event = Event(kind, slot, instance.value, instance.n, reason, episode(after) or episode(instance), began)
     return after, [event]
 
 

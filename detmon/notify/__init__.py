@@ -12,10 +12,10 @@ from detmon.config import Config
 from detmon.records import Delivery
 
 if TYPE_CHECKING:
-    from detmon.hookspecs import Target
+    from detmon.hookspecs import Capabilities, Target
     from detmon.store import Store
 
-__all__ = ["check_settings", "check_target", "deliver", "parse_target"]
+__all__ = ["capabilities", "check_settings", "check_target", "deliver", "parse_target"]
 
 
 def deliver(store: Store, config: Config, *, now: datetime, console: TextIO) -> Delivery:
@@ -44,6 +44,15 @@ def parse_target(config: Config, text: str) -> Target:
     from detmon.notify.secrets import Redactor
 
     return Channels(config, Redactor()).open(text).target
+
+
+def capabilities(config: Config, text: str) -> Capabilities:
+    """What the channel of a target can do; the usual when its plugin does not load here."""
+    from detmon.hookspecs import Capabilities
+    from detmon.notify.channels import Channels
+    from detmon.notify.secrets import Redactor
+
+    return Channels(config, Redactor()).capabilities(text) or Capabilities()
 
 
 def check_target(config: Config, text: str) -> list[str]:

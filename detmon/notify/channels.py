@@ -8,7 +8,7 @@ from functools import cached_property
 from detmon import plugins
 from detmon.config import Config
 from detmon.errors import DetmonError, TargetError, UsageError
-from detmon.hookspecs import Notifier, Problem, Target
+from detmon.hookspecs import Capabilities, Notifier, Problem, Target
 from detmon.notify.secrets import Redactor, Settings
 
 
@@ -55,10 +55,10 @@ class Channels:
             raise TargetError(f"{text!r}: the plugin cannot read it ({type(error).__name__})") from error
         return Channel(target, notifier, settings)
 
-    def lifetime(self, text: str) -> int | None:
-        """The seconds a notice of this target lives; None when its plugin cannot say."""
+    def capabilities(self, text: str) -> Capabilities | None:
+        """What the channel of a target can do; None when its plugin cannot say."""
         try:
-            return self._notifier(text.partition(":")[0])[0].capabilities.ttl_s
+            return self._notifier(text.partition(":")[0])[0].capabilities
         except DetmonError:
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -32,6 +32,8 @@ RUN_BUDGET, TARGET_BUDGET = 60.0, 20.0
 """Seconds after which a run begins no further message, to any target and to one."""
 LEASE_LEFT = 30.0
 """Seconds of lease that must be left to begin a send."""
+INSTANCES_A_RUN = 50
+"""Notices that a target with one notice an instance gets in a run; the others wait for the next."""
 STOP_WAIT = 10.0
 LONGEST_PAUSE = 3600.0
 TRANSACTION_TRIES = 5
@@ -49,12 +51,13 @@ class _Served:
 
 @dataclass
 class _Tally:
-    """What the run has done; `passed` are the targets that it does not try again."""
+    """What the run has done; `passed` are the targets that it does not try again, `taken` what it claimed of each."""
 
     sent: int = 0
     merged: int = 0
     problems: list[str] = field(default_factory=list)
     passed: set[str] = field(default_factory=set)
+    taken: Counter[str] = field(default_factory=Counter)
 
 
 class Run:
@@ -148,7 +151,11 @@ class Run:
         channel = self._channels.open(target)
         self._tidy(con, target, channel, now)
         rows = outbox.waiting(con, target)
-        return _Served(target, channel, outbox.claim(con, rows, self._claimant, now + self._lease))
+        if channel.notifier.capabilities.per_instance:
+            rows = rows[: INSTANCES_A_RUN - self._tally.taken[target]]
+        claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
+        self._tally.taken[target] += len(claimed)
+        return _Served(target, channel, claimed)
 
     def _tidy(self, con: Connection, target: str, channel: Channel, now: datetime) -> None:
         """Make one story of what waits for a target, in the portions that its channel wants."""
@@ -156,7 +163,10 @@ class Run:
         if can.per_instance:
             outbox.merge(con, merge.split(outbox.waiting(con, target)), now)
         merges = merge.backlog(
-            outbox.waiting(con, target), stateful=can.stateful, deliver_closed=self._settings.deliver_closed
+            outbox.waiting(con, target),
+            per_instance=can.per_instance,
+            stateful=can.stateful,
+            deliver_closed=self._settings.deliver_closed,
         )
         self._tally.merged += outbox.merge(con, merges, now)
 
@@ -169,8 +179,8 @@ class Run:
 
     def _bury_expired(self, con: Connection, now: datetime) -> None:
         for notice_id, target, created_at, attempts, last_error in outbox.expired(con, now):
-            lifetime = self._channels.lifetime(target)
-            until = created_at + timedelta(seconds=lifetime) if lifetime else now
+            can = self._channels.capabilities(target)
+            until = created_at + timedelta(seconds=can.ttl_s) if can else now
             if until > now:  # this channel's notices live longer than most
                 outbox.extend(con, notice_id, until)
                 continue

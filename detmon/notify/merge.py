@@ -12,7 +12,8 @@ from detmon.notices import Notice, digest, first_kind
 DIGEST_ABOVE = 10
 """More waiting messages than this become one digest."""
 SEVERITIES = ("info", "warning", "error", "critical")
-_OPENS = ("firing", "reminder", "flapping")
+_OPENS = ("firing", "reminder", "flapping", "refresh")
+_AGAIN = ("reminder", "refresh")
 _ENDS = ("resolved", "closed")
 
 
@@ -40,31 +41,32 @@ class Merge:
 
 
 def split(rows: Iterable[Waiting]) -> list[Merge]:
-    """One row an instance, for channels that want it so; each keeps the place of the row it comes from."""
+    """One row an item, for channels that want it so; each keeps the place of the row it comes from."""
     return [Merge((row,), tuple(_part(row, item) for item in row.notice.items)) for row in rows if row.notice.items[1:]]
 
 
-def backlog(rows: Sequence[Waiting], *, stateful: bool = False, deliver_closed: bool = False) -> list[Merge]:
+def backlog(
+    rows: Sequence[Waiting], *, per_instance: bool = False, stateful: bool = False, deliver_closed: bool = False
+) -> list[Merge]:
     """What to merge among the queued rows of one target, given in `seq` order.
 
-    Rows of one group become one; if more than DIGEST_ABOVE are left, all become one digest. For a `stateful` target
-    an instance keeps its latest state only, and one that opened and closed meanwhile is told nothing (unless
-    `deliver_closed`).
+    Rows of one group (`per_instance`: of one instance) become one; if more than DIGEST_ABOVE are left, all become one
+    digest. For a `stateful` target an instance keeps its latest state only, and one that opened and closed meanwhile
+    is told nothing (unless `deliver_closed`).
     """
     merges: list[Merge] = []
     left: list[Waiting] = []
-    for group in _groups(rows, stateful):
-        row = group[0]
-        if len(group) > 1:
-            items = fold(item for waiting in group for item in waiting.notice.items)
-            if stateful and not deliver_closed:
-                items = [item for item in items if item.kind != "missed"]
-            merged = (_one(group, items, row.notice.group_key),) if items else ()
-            merges.append(Merge(tuple(group), merged))
-            left += merged
+    for group in _groups(rows, per_instance):
+        items = fold(item for waiting in group for item in waiting.notice.items)
+        if stateful:
+            items = _latest(items, deliver_closed, doubtful=any(row.ambiguous for row in group))
+        if len(group) == 1 and len(items) == len(group[0].notice.items):
+            left.append(group[0])
             continue
-        left.append(row)
-    if len(left) > DIGEST_ABOVE and not stateful:
+        merged = (_one(group, items, group[0].notice.group_key),) if items else ()
+        merges.append(Merge(tuple(group), merged))
+        left += merged
+    if len(left) > DIGEST_ABOVE and not (stateful or per_instance):
         old = tuple(waiting for row in left for waiting in _origins(row, merges))
         items = [item for row in left for item in row.notice.items]
         return [Merge(old, (_one(old, items, "digest", kind="digest"),)), *(one for one in merges if not one.rows)]
@@ -85,16 +87,28 @@ def _then(told: Item, news: Item) -> Item:
     began = news.fired_at or told.fired_at
     if told.kind in ("firing", "flapping") and news.kind in _ENDS:
         return replace(news, kind="missed", fired_at=began)
-    if told.kind in _OPENS and news.kind == "reminder":
-        return replace(news, kind=told.kind, fired_at=began)
+    if told.kind in _OPENS and news.kind in _AGAIN:
+        return replace(news, kind=news.kind if told.kind == "refresh" else told.kind, fired_at=began)
     return replace(news, fired_at=began)
 
 
-def _groups(rows: Sequence[Waiting], stateful: bool) -> list[list[Waiting]]:
-    groups: dict[tuple[str, ...], list[Waiting]] = {}
+def _latest(items: Iterable[Item], deliver_closed: bool, *, doubtful: bool) -> list[Item]:
+    """The last item of each subject. What came and went unheard is left out; it is closed if it may have been heard."""
+    latest: dict[str, Item] = {}
+    for item in items:
+        if item.kind == "missed" and not deliver_closed:
+            if not doubtful:
+                continue
+            item = replace(item, kind="resolved")
+        latest[item.subject] = item
+    return list(latest.values())
+
+
+def _groups(rows: Sequence[Waiting], per_instance: bool) -> list[list[Waiting]]:
+    groups: dict[str, list[Waiting]] = {}
     for row in rows:
-        instances = tuple(sorted(item.instance_key for item in row.notice.items)) if stateful else ()
-        groups.setdefault((row.notice.group_key, *instances), []).append(row)
+        key = row.notice.items[0].subject if per_instance else row.notice.group_key
+        groups.setdefault(key, []).append(row)
     return list(groups.values())
 
 
@@ -103,8 +117,8 @@ def _origins(row: Waiting, merges: Iterable[Merge]) -> tuple[Waiting, ...]:
 
 
 def _part(row: Waiting, item: Item) -> Waiting:
-    notice = replace(row.notice, kind=item.kind, group_key=f"{row.notice.group_key}:{item.instance_key}", items=(item,))
-    return replace(row, notice_id=digest([row.notice_id, item.instance_key, item.kind]), notice=notice)
+    notice = replace(row.notice, kind=item.kind, items=(item,))
+    return replace(row, notice_id=digest([row.notice_id, item.subject, item.kind]), notice=notice)
 
 
 def _one(rows: Sequence[Waiting], items: Sequence[Item], group_key: str, kind: str | None = None) -> Waiting:

@@ -30,11 +30,11 @@ WORDS = {
     "error_resolved": "ERROR OVER",
     "no_data_resolved": "DATA BACK",
     "stable": "STABLE",
+    "refresh": "ONGOING",
     "digest": "DIGEST",
     "delivery_failing": "DELIVERY FAILING",
 }
 SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠", "anomaly": "|z| ≥"}
-_OVER = ("missed", "resolved", "closed", "error_resolved", "no_data_resolved", "stable")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -92,7 +92,7 @@ def _message(notice: Notice, listed: Sequence[Item], items: Sequence[Item], abou
     lines = [*_body(notice, listed, items, about), *notes]
     rows = _table(listed, about.zone)
     page = _html(notice, title, lines, rows)
-    over = all(item.kind in _OVER for item in items)
+    over = all(item.is_over for item in items)
     begins = [item.fired_at for item in items if item.fired_at]
     ends = [item.ended_at for item in items if item.ended_at]
     return Message(
@@ -200,6 +200,8 @@ def _story(item: Item, zone: tzinfo) -> str:
         return _stretch(began, "over", item, zone) + because
     if item.kind in ("no_data", "error"):
         return f"{'no data' if item.kind == 'no_data' else 'error'}{because} {since}".rstrip()
+    if item.kind == "stable":
+        return f"flapped {since}{because}" if item.reason == "ok" else (since + because).strip()
     if item.kind == "delivery_failing":
         return item.reason or ""
     return (since + because).strip()

@@ -143,12 +143,12 @@ class Slack(Notifier):
         parent = dict(ctx.receipt or {})
         if "ts" in parent and "channel" in parent:
             place = {"channel": parent["channel"], "thread_ts": parent["ts"]}
-            if message.kind not in layout.OVER:
+            if not layout.is_over(message):
                 place["reply_broadcast"] = True  # what still fires must not hide in a thread
         outcome = _in_forms(message, lambda form: self._call("chat.postMessage", token, form | place, ctx))
         if not isinstance(outcome, Sent):
             return outcome
-        if message.kind in layout.OVER and "thread_ts" in place and layout.covers(message, parent):
+        if layout.is_over(message) and "thread_ts" in place and layout.covers(message, parent):
             self._update(token, message, parent, ctx)
         return Sent({**outcome.receipt, **layout.remembered(message)})
 

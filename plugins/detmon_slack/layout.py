@@ -10,7 +10,6 @@ from detmon.hookspecs import Item, Message
 HEADER, SECTION, FIELD = 150, 3_000, 2_000
 TOTAL = 9_500
 """All text of a message together; Slack refuses near 13,200 (undocumented)."""
-OVER = ("resolved", "closed", "missed", "no_data_resolved", "error_resolved", "stable")
 _LIGHTS = {"error": "🟠", "delivery_failing": "🟠", "no_data": "⚪"}
 _SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠", "anomaly": "|z| ≥"}
 _QUIET = {"link_names": False, "parse": "none", "unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
@@ -49,6 +48,11 @@ def short(message: Message) -> dict[str, Any]:
     return {"text": f"{_title(message)}\n{count} items: detmon alert show {rule}", **_QUIET}
 
 
+def is_over(message: Message) -> bool:
+    """Whether all that the message tells has ended."""
+    return bool(message.items) and all(item.is_over for item in message.items)
+
+
 def remembered(message: Message) -> dict[str, str]:
     """What the receipt keeps of a first message: whose episodes it told, so that their end can turn it green."""
     return {} if message.omitted else {"episodes": ",".join(_episodes(message.items))}
@@ -78,7 +82,7 @@ def _episodes(items: Iterable[Item]) -> list[str]:
 
 
 def _title(message: Message) -> str:
-    light = "🟢" if message.kind in OVER else _LIGHTS.get(message.kind, "🔴")
+    light = "🟢" if is_over(message) else _LIGHTS.get(message.kind, "🔴")
     return escape(f"{light} {message.title}", HEADER)
 
 
