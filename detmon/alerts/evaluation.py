@@ -114,7 +114,7 @@ def _found(rule: Rule, facts: Facts, window: Window) -> dict[Labels, Measured]:
 
 
 def _too_many(result: Evaluated, found: Mapping[Labels, Measured]) -> str | None:
-    most, count = result.rule.definition.max_instances, len(found.keys() | result.instances.keys())
+    most, count = result.rule.definition.max_instances, len((found.keys() | result.instances.keys()) - {()})
     if not result.rule.definition.by or count <= most:
         return None
     return f"{count} label sets, more than max_instances = {most}"

@@ -169,9 +169,11 @@ class _Step:
         self.events: list[Event] = []
         self.policy = rule.no_data if outcome.kind == "no_data" else rule.on_error if outcome.kind == "error" else None
 
-    def emit(self, kind: str, reason: str | None = None, episode_id: str | None = None) -> None:
+    def emit(
+        self, kind: str, reason: str | None = None, episode_id: str | None = None, since: datetime | None = None
+    ) -> None:
         o, i = self.outcome, self.now
-        fired_at = i.fired_at if kind in ("firing", "resolved") else None
+        fired_at = i.fired_at if kind in ("firing", "resolved") else since
         peak = i.peak if kind in ("firing", "resolved") else None
         self.events.append(Event(kind, self.slot, o.value, o.n, reason or o.reason, episode_id, fired_at, peak))
 
@@ -181,7 +183,9 @@ class _Step:
     def health(self) -> None:
         if self.outcome.kind is None:
             if self.now.told:
-                self.emit(f"{self.now.told}_resolved", self.now.health_reason, self.now.health_episode_id)
+                i = self.now
+                since = i.health_since if i.health == i.told else None
+                self.emit(f"{i.told}_resolved", i.health_reason, i.health_episode_id, since)
             self.change(
                 health="ok", health_since=None, health_reason=None, told=None, health_episode_id=None, ever=True
             )

@@ -213,7 +213,7 @@ def _stretch(began: str, ended: str, item: Item, zone: tzinfo) -> str:
         known = item.ended_at or item.fired_at
         return f"{ended if item.ended_at or not known else began} {moment(known, zone) if known else ''}".rstrip()
     start, end = aware_utc(item.fired_at).astimezone(zone), aware_utc(item.ended_at).astimezone(zone)
-    if start.date() == end.date():
+    if (start.date(), start.utcoffset()) == (end.date(), end.utcoffset()):
         return f"{began} {start:%H:%M}, {ended} {end:%H:%M} {_offset(end)} ({end:%Y-%m-%d})"
     return f"{began} {moment(start, zone)}, {ended} {moment(end, zone)}"
 
