@@ -71,6 +71,8 @@ class Config:
     files: tuple[Path, ...] = ()
     mistakes: tuple[DetmonError, ...] = ()
     """What is wrong with the files, where that was asked for."""
+    origins: Mapping[str, Path] = field(default_factory=dict)
+    """Key or table (`db`, `notify`, `notify.slack`) → the file that says most of it."""
 
     def table(self, *names: str) -> Mapping[str, Any]:
         """The table at `names`; an empty mapping where the files do not have it."""
@@ -96,14 +98,19 @@ def load(
     """
     data: dict[str, Any] = {}
     files = []
+    origins: dict[str, Path] = {}
     found = Collector()
     for file, required in _candidates(path):
         if not file.is_file():
             if required:
                 raise ConfigError(f"no configuration file at {file}")
             continue
-        data = _merged(data, _read(file, found))
+        read = _read(file, found)
+        data = _merged(data, read)
         files.append(file)
+        for key, value in read.items():
+            inner = value if isinstance(value, dict) else {}
+            origins |= dict.fromkeys((key, *(f"{key}.{name}" for name in inner)), file)
     if lock_timeout is None:
         lock_timeout = Config.lock_timeout
         with found.at():
@@ -111,7 +118,7 @@ def load(
     if not lenient:
         found.check()
     chosen = db or os.environ.get("DETMON_DB") or data.get("db") or Config.db
-    return Config(Path(chosen).expanduser(), lock_timeout, data, tuple(files), tuple(found.errors))
+    return Config(Path(chosen).expanduser(), lock_timeout, data, tuple(files), tuple(found.errors), origins)
 
 
 def read_file(file: Path) -> dict[str, Any]:

@@ -111,22 +111,28 @@ class Asks(Protocol):
 
 def run(name: str, tables: Mapping[str, Any], asks: Asks) -> GateResult:
     """Run the gate `[gate.NAME]`. Raises UnknownName or ConfigError for what it cannot mean."""
+    table = check(name, tables)
+    done = tuple(_ANSWERS[one["check"]](one, str(table.get("model", "")), asks) for one in table["checks"])
+    return GateResult(name, decide([one.status for one in done], table.get("require", "all")), done)
+
+
+def check(name: str, tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table `[gate.NAME]`. Raises UnknownName or ConfigError for what it cannot mean."""
     if name not in tables:
         raise UnknownName(
             "gate", name, tables, None if tables else f"write [gate.{name}] in detmon.toml (docs/gate.md)"
         )
-    table = tables[name]
+    table: Mapping[str, Any] = tables[name]
     where = f"[gate.{name}]"
     require = table.get("require", "all")
     if require not in ("all", "any"):
         raise ConfigError(f"{where} require = {require!r}", 'write "all" or "any"')
     checks = table.get("checks")
-    if not isinstance(checks, list) or not checks or not all(isinstance(check, Mapping) for check in checks):
+    if not isinstance(checks, list) or not checks or not all(isinstance(one, Mapping) for one in checks):
         raise ConfigError(f"{where} has no checks", 'for example checks = [{ check = "drift", expect = true }]')
-    for check in checks:
-        _valid(where, table, check)
-    done = tuple(_ANSWERS[check["check"]](check, str(table.get("model", "")), asks) for check in checks)
-    return GateResult(name, decide([check.status for check in done], require), done)
+    for one in checks:
+        _valid(where, table, one)
+    return table
 
 
 def decide(statuses: list[Status], require: str) -> Status:

@@ -68,7 +68,7 @@ def _conditions(value: Any) -> list[str]:
     return [one for one in EDGE_CASES if one in value]
 
 
-_STRATEGIES: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
+STRATEGIES: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
     "low_confidence": {"threshold": (_share, 0.5), "sample_rate": (_share, 1.0)},
     "edge_cases": {
         "conditions": (_conditions, list(EDGE_CASES)),
@@ -88,12 +88,13 @@ _STRATEGIES: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
         "rate": (_share, 1.0),
     },
 }
-_BUDGET: Mapping[str, tuple[Check, Any]] = {
+"""Strategy → key → how it is checked, and its default."""
+BUDGET: Mapping[str, tuple[Check, Any]] = {
     "per_day": (_count, None),
     "per_source_day": (_count, None),
     "gap": (_length, None),
 }
-KEYS = (*_STRATEGIES, "budget", "salt", "dataset")
+KEYS = (*STRATEGIES, "budget", "salt", "dataset")
 """The keys of an engine file, and of `[models.NAME.engine]`."""
 
 
@@ -104,15 +105,15 @@ def complete(given: Mapping[str, Any], where: str = "engine") -> dict[str, Any]:
     """
     _known(given, KEYS, where)
     found: dict[str, Any] = {}
-    for name, fields in _STRATEGIES.items():
+    for name, fields in STRATEGIES.items():
         table = _table(given, name, where)
         _known(table, ("enabled", *fields), f"{where}: {name}")
         enabled = _checked(table, "enabled", (_flag, name in given), f"{where}: {name}")
         found[name] = {"enabled": enabled}
         found[name] |= {key: _checked(table, key, field, f"{where}: {name}") for key, field in fields.items()}
     budget = _table(given, "budget", where)
-    _known(budget, tuple(_BUDGET), f"{where}: budget")
-    found["budget"] = {key: _checked(budget, key, field, f"{where}: budget") for key, field in _BUDGET.items()}
+    _known(budget, tuple(BUDGET), f"{where}: budget")
+    found["budget"] = {key: _checked(budget, key, field, f"{where}: budget") for key, field in BUDGET.items()}
     found["salt"] = _checked(given, "salt", (_text, SALT), where)
     _check_sense(found, where)
     return found
@@ -132,7 +133,7 @@ def _check_sense(found: Mapping[str, Any], where: str) -> None:
         raise ConfigError(f"{where}: edge_cases: min_area is above max_area")
     if other["enabled"] and other["other_model"] is None:
         raise ConfigError(f"{where}: disagreement needs other_model", 'other_model = "vehicles@2"')
-    if not any(found[name]["enabled"] for name in _STRATEGIES):
+    if not any(found[name]["enabled"] for name in STRATEGIES):
         raise ConfigError(
             f"{where}: no strategy is enabled, so nothing would be flagged",
             "for example random_sample = { enabled = true, rate = 0.05 }",
