@@ -44,7 +44,8 @@ class Client:
     """detmon from Python.
 
     `db` is the store's file, `config` a configuration file, `now` a fixed clock (RFC 3339 text or a datetime; a naive
-    one is UTC). All three default as on the command line. A client keeps nothing open between calls.
+    one is UTC). All three default as on the command line. `lenient`: mistakes in the files are left to `check_config`.
+    A client keeps nothing open between calls.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Client:
         *,
         lock_timeout: float | None = None,
         note: Callable[[str], None] | None = None,
+        lenient: bool = False,
     ) -> None:
         wait = None if lock_timeout is None else timedelta(seconds=lock_timeout)
-        self.config = configuration.load(Path(config) if config else None, db=db, lock_timeout=wait)
+        self.config = configuration.load(Path(config) if config else None, db=db, lock_timeout=wait, lenient=lenient)
         self.store = Store(self.config.db, self.config.lock_timeout.total_seconds())
         self._fixed_now = times.parse_instant(now) if isinstance(now, str) else now
         self._note = note or (lambda _: None)
@@ -252,10 +254,19 @@ class Client:
         return Settings(str(self.config.db), self.config.lock_timeout, files, shown)
 
     def check_config(self) -> list[str]:
-        """What the settings still lack on this machine; raises ConfigError or UsageError for what is wrong."""
-        from detmon.notify import check_settings
+        """What the settings still lack on this machine; raises Mistakes for all that is wrong.
 
-        return check_settings(self.config)
+        A client that is made `lenient` sees unknown keys here, too, and not only the files in which they are.
+        """
+        from detmon.declared.check import check
+
+        return check(self.config, self._target)
+
+    def show_config_schema(self) -> dict[str, Any]:
+        """The JSON Schema (draft 2020-12) of configuration files."""
+        from detmon.declared.schema import schema
+
+        return schema()
 
     def init_config(self, folder: str | Path = ".") -> Path:
         """Write a commented `detmon.toml` into `folder`."""

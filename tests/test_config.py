@@ -68,7 +68,7 @@ def test_init_writes_a_file_that_check_accepts(detmon: Shell) -> None:
     [
         ("db = 5", "db must be text"),
         ('notify.default = ["slak:#x"]', "did you mean 'slack'?"),
-        ("notify.default = 5", "must be a list of targets"),
+        ("notify.default = 5", "[notify] default: 5 is not text or a list"),
         ('notify.zone = "Mars"', "unknown time zone"),
         ('notify.overdue_after = "soon"', "not a duration"),
     ],

@@ -57,8 +57,8 @@ class Session:
     lock_timeout: str | None = None
     verbosity: int = 0
 
-    def client(self) -> Client:
-        """A client with these options."""
+    def client(self, *, lenient: bool = False) -> Client:
+        """A client with these options; `lenient` with wrong settings."""
         from detmon.client import Client
         from detmon.times import parse_duration
 
@@ -67,7 +67,7 @@ class Session:
             text = self.lock_timeout
             wait = parse_duration(text if text[-1:].isalpha() else text + "s").total_seconds()
         note = output.note if self.verbosity >= 0 else None
-        return Client(self.db, self.config, self.now, lock_timeout=wait, note=note)
+        return Client(self.db, self.config, self.now, lock_timeout=wait, note=note, lenient=lenient)
 
 
 class Verbs(TyperGroup):

@@ -143,7 +143,9 @@ def schema() -> Schema:
 def _table(path: str, told: Mapping[str, Mapping[str, str]]) -> Schema:
     """The schema of the table that KEYS calls `path`."""
     known = KEYS.get(path, (ANY,))
-    properties = {key: _key(path, key, told) for key in known if key not in (ANY, ANY_TABLE)}
+    tables = {name.removeprefix(f"{path}.").partition(".")[0] for name in KEYS if name.startswith(f"{path}.")}
+    keys = dict.fromkeys((*known, *sorted(tables - {ANY} if ANY_TABLE in known else ())))
+    properties = {key: _key(path, key, told) for key in keys if key not in (ANY, ANY_TABLE)}
     more: Any = True if ANY in known else {"type": "object"} if ANY_TABLE in known else False
     return {"type": "object", "properties": properties, "additionalProperties": more}
 

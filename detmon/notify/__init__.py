@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from detmon.hookspecs import Capabilities, Target
     from detmon.store import Store
 
-__all__ = ["capabilities", "check_settings", "check_target", "deliver", "parse_target"]
+__all__ = ["capabilities", "check_target", "deliver", "parse_target"]
 
 
 def deliver(store: Store, config: Config, *, now: datetime, console: TextIO) -> Delivery:
@@ -63,12 +63,3 @@ def check_target(config: Config, text: str) -> list[str]:
     redact = Redactor()
     problems = Channels(config, redact).open(text).problems(online=False)
     return [redact(f"{text}: {one.text}" + (f" ({one.hint})" if one.hint else "")) for one in problems]
-
-
-def check_settings(config: Config) -> list[str]:
-    """What `[notify]` and its targets lack on this machine, a line each; raises UsageError for what is wrong."""
-    from detmon.notify import settings
-
-    about = settings.read(config)
-    targets = [*about.default, *([about.fallback] if about.fallback else [])]
-    return [problem for target in dict.fromkeys(targets) for problem in check_target(config, target)]
