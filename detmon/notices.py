@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class Notice:
             "kind": self.kind,
             "severity": self.severity,
             "late_by_s": self.late_by.total_seconds() if self.late_by else None,
-            "items": [asdict(item) for item in self.items],
+            "items": [vars(item) for item in self.items],
         }
         return canonical(content)
 
@@ -102,21 +102,17 @@ def queue(con: Connection, notices: Iterable[Notice], *, run_id: str, now: datet
         queue_items(con, notice_id, notice.items)
 
 
-def queue_items(con: Connection, notice_id: str, items: Iterable[Item]) -> None:
+def queue_items(con: Connection, notice_id: str, items: Sequence[Item]) -> None:
     """Note what a queued notice tells. Runs in the caller's transaction."""
-    for number, item in enumerate(items):
-        con.execute(
-            statement("queue_notice_item"),
-            {
-                "notice_id": notice_id,
-                "item": number,
-                "alert_id": item.alert_id,
-                "instance_key": item.instance_key,
-                "episode_id": item.episode_id,
-                "kind": item.kind,
-                "detail": canonical(asdict(item)),
-            },
-        )
+    columns = {
+        "item": list(range(len(items))),
+        "alert_id": [item.alert_id for item in items],
+        "instance_key": [item.instance_key for item in items],
+        "episode_id": [item.episode_id for item in items],
+        "kind": [item.kind for item in items],
+        "detail": [canonical(item.detail) for item in items],
+    }
+    con.execute(statement("queue_notice_items"), {"notice_id": notice_id, **columns})
 
 
 def first_kind(kinds: Iterable[str]) -> str:
