@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from detmon.errors import Collector, ConfigError, DetmonError, UsageError, nearest
-from detmon.times import parse_duration
+from detmon.times import WEEKDAYS, parse_duration
 
 ANY = "*"
 """In KEYS: any key (names that the user chooses, or keys that a feature checks itself)."""
@@ -38,6 +38,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
     "ab": ("alpha", "srm_alpha", "min_units", "min_clusters", "review_complete"),
+    "anomaly": (
+        "z", "for", "resolve_z", "days", "min_days", "min_days_of_type", "min_samples", "floor", "log_floor", "weekend",
+    ),
     "models.*": ("name", "version", "uri", "zone", "baseline", "engine"),
     "models.*.engine": (
         "low_confidence", "edge_cases", "random_sample", "rare_classes", "new_classes", "disagreement", "budget",
@@ -206,6 +209,13 @@ def check_keys(data: dict[str, Any], file: Path, table: str = "", shown: str = "
             below = path if path in KEYS or f"{path}.*" in KEYS else general if general in KEYS else None
             if below is not None:
                 yield from check_keys(value, file, below, f"{shown}.{key}" if shown else key)
+
+
+def weekend(table: str, days: Any) -> tuple[int, ...]:
+    """The days that `weekend = ["Sat", "Sun"]` of a table names, Monday = 0. Raises ConfigError."""
+    if not isinstance(days, list) or not all(day in WEEKDAYS for day in days):
+        raise ConfigError(f"[{table}] weekend = {days!r}", 'write weekend = ["Sat", "Sun"]')
+    return tuple(sorted(WEEKDAYS.index(day) for day in set(days)))
 
 
 def _duration(data: Mapping[str, Any], key: str, default: timedelta) -> timedelta:

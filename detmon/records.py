@@ -55,6 +55,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def comparison(detail: Mapping[str, Any]) -> str | None:
+    """What a value was compared with, in words: the same hour of other days, or the baseline."""
+    if "expected" in detail:
+        expected, low, high, z = (f"{detail[key]:.4g}" for key in ("expected", "low", "high", "z"))
+        return f"usually {expected} at this hour ({detail['days']} days), {low} to {high}; z {z}"
+    if "baseline" in detail:
+        change, side = abs(100 * detail["change"]), "below" if detail["change"] < 0 else "above"
+        return f"{change:.3g} % {side} the baseline of {detail['baseline']:.4g}"
+    return None
+
+
 @dataclass(frozen=True)
 class Model(Record):
     """One registered model; `id` is the text that logs carry as `model_id`."""

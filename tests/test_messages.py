@@ -17,12 +17,13 @@ HERE = Circumstances(host="web-1")
 
 
 def test_one_instance() -> None:
-    told = compose(notice("stdout:", item(labels={}, detail={"expected": 0.81, "description": "Look at it"})), HERE)
+    usual = {"expected": 0.81, "low": 0.79, "high": 0.83, "days": 28, "z": -7.25}
+    told = compose(notice("stdout:", item(labels={}, detail={**usual, "description": "Look at it"})), HERE)
     assert told.title == "FIRING · Low Confidence Alert · yolo-prod"
     assert told.text == (
         "FIRING  Low Confidence Alert · yolo-prod                              warning\n"
         "avg_confidence 0.642, threshold < 0.7, over 1h, n 412      since 2026-11-20 10:05 UTC\n"
-        "usually 0.81 at this hour (28 days)\n"
+        "usually 0.81 at this hour (28 days), 0.79 to 0.83; z -7.25\n"
         "Look at it\n"
         f"rule {item().alert_id} · slot 2026-11-20 10:05 UTC · host web-1 · detmon alert show 'Low Confidence Alert'"
     )

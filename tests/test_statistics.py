@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detmon.stats import calibration, clusters, distances, estimation, intervals, multiplicity, probes
+from detmon.stats import anomaly, calibration, clusters, distances, estimation, intervals, multiplicity, probes
 
 Case = Mapping[str, Any]
 
@@ -45,6 +45,15 @@ def hajek_precision(correct: list[int], n_det: list[int], pi: list[float]) -> di
     return {"estimate": value, "se": se}
 
 
+def robust_z(history: list[float], value: float) -> dict[str, float]:
+    median, mad = anomaly.center(history)
+    return {"median": median, "mad_sd": mad, "z": (value - median) / mad}
+
+
+def seasonal_z(same_time_history: list[float], value: float) -> float:
+    return anomaly.usual(same_time_history, "share", anomaly.Settings(floor=0)).z(value)
+
+
 KINDS: dict[str, Callable[..., Any]] = {
     "ar1_variance_inflation": clusters.ar1_inflation,
     "bh_adjust": multiplicity.benjamini_hochberg,
@@ -56,6 +65,8 @@ KINDS: dict[str, Callable[..., Any]] = {
     "js_distance_base2": lambda p_counts, q_counts: distances.js_distance(p_counts, q_counts),
     "ks_statistic_hist": lambda p_counts, q_counts: distances.ks_statistic(p_counts, q_counts),
     "rao_scott_day_cluster": class_mix,
+    "robust_z": robust_z,
+    "seasonal_z": seasonal_z,
     "upper95_zero_events": intervals.zero_events_upper,
     "wasserstein_hist": lambda p_counts, q_counts, centers: distances.wasserstein(p_counts, q_counts, centers),
     "wilson_95": lambda x, n: intervals.wilson(x / n, n),

@@ -221,7 +221,9 @@ def _one(changed: Changed, instance: Instance, event: Event, target: str, count:
         "rule_labels": dict(definition.labels),
         "description": definition.description,
         "runbook": definition.runbook,
-        "hint": instance.detail.get("hint"),
+        "relative_to": definition.relative_to,
+        **instance.detail,
+        **event.detail,
     }
     item = Item(
         alert=rule.name,
@@ -282,8 +284,15 @@ def _late(one: _News, now: datetime) -> bool:
 
 def _rank(item: Item) -> tuple[int, float, list[tuple[str, str]]]:
     severity = SEVERITIES.index(str(item.detail["severity"]))
-    distance = 0.0 if item.value is None else abs(item.value - item.threshold)
-    return -severity, -distance, sorted(item.labels.items())
+    return -severity, -_distance(item), sorted(item.labels.items())
+
+
+def _distance(item: Item) -> float:
+    """How far what is compared is from the threshold."""
+    compared = item.detail.get("z", item.detail.get("change", item.value))
+    if not isinstance(compared, (int, float)):
+        return 0.0
+    return abs((abs(compared) if "z" in item.detail else compared) - item.threshold)
 
 
 def _note_told(

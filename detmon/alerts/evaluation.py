@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import partial
+from typing import TYPE_CHECKING
 
 from detmon import failpoints, metrics
 from detmon.alerts import flapping, instances, machine, outcomes
@@ -16,6 +17,10 @@ from detmon.alerts.rules import Rule
 from detmon.alerts.slots import Due
 from detmon.metrics import Labels, Measured, Measurement, Metric, Presence, Selection, Wanted, Window
 from detmon.store import Connection
+
+if TYPE_CHECKING:  # most rules need neither
+    from detmon.alerts import anomaly
+    from detmon.alerts.relative import Normal
 
 
 @dataclass
@@ -41,18 +46,48 @@ class Facts:
     def __init__(self, reader: Connection, catalogue: Mapping[str, Metric], dues: Sequence[Due]) -> None:
         self.reader = reader
         self.catalogue = catalogue
-        self.measured: dict[Selection, Measurement] = {}
+        self.measured: dict[tuple[Selection, bool], Measurement] = {}
         self.presences: dict[str, dict[Window, Presence]] = {}
         self._windows: dict[str, set[Window]] = defaultdict(set)
-        groups: dict[Selection, list[Due]] = defaultdict(list)
+        self._zones: dict[str, tzinfo] = {}
+        self._normals: dict[tuple[str, str], Normal | None] = {}
+        groups: dict[tuple[Selection, bool], list[Due]] = defaultdict(list)
         for due in dues:
             self._windows[due.rule.model_id].update(due.windows)
             if due.rule.definition.metric in catalogue:
-                groups[due.rule.selection].append(due)
-        for selection, members in groups.items():
-            windows = {window for due in members for window in due.windows}
+                groups[_group(due.rule)].append(due)
+        for group, members in groups.items():
+            windows = {window for due in members for window in self._needed(due)}
             wanted = [self.wanted(due.rule) for due in members]
-            self.measured[selection] = metrics.measure(reader, selection, windows, wanted)
+            self.measured[group] = metrics.measure(reader, group[0], windows, wanted)
+
+    def found(self, rule: Rule, window: Window) -> dict[Labels, Measured]:
+        """The label sets with rows in a window."""
+        return self.measured[_group(rule)].at(self.wanted(rule), window)
+
+    def _needed(self, due: Due) -> Iterable[Window]:
+        """The windows of a rule's slots, and of their history where it matters."""
+        if not is_anomaly(due.rule):
+            return due.windows
+        return (day.window for window in due.windows for day in self.days(due.rule, window))
+
+    def days(self, rule: Rule, window: Window) -> Sequence[anomaly.Day]:
+        """The window's day and those before it, for a rule whose operator is `anomaly`."""
+        from detmon.alerts import anomaly
+
+        if rule.model_id not in self._zones:
+            self._zones[rule.model_id] = anomaly.zone_of(self.reader, rule.model_id)
+        constants = anomaly.constants(self.catalogue[rule.definition.metric])
+        return anomaly.days_before(window, self._zones[rule.model_id], constants)
+
+    def normal(self, rule: Rule) -> Normal | None:
+        """What the rule's metric was in the baseline of its model."""
+        from detmon.alerts import relative
+
+        key = rule.model_id, rule.definition.metric
+        if key not in self._normals:
+            self._normals[key] = relative.normal(self.reader, *key)
+        return self._normals[key]
 
     def wanted(self, rule: Rule) -> Wanted:
         """What is measured for a rule; for a quantile of few images also how many are beyond the threshold."""
@@ -72,7 +107,17 @@ class Facts:
             return "failpoint alert.evaluate"
         if rule.definition.metric not in self.catalogue:
             return f"unknown metric {rule.definition.metric!r}"
-        return self.measured[rule.selection].failures.get(self.wanted(rule))
+        return self.measured[_group(rule)].failures.get(self.wanted(rule))
+
+
+def is_anomaly(rule: Rule) -> bool:
+    """Whether a rule compares with the days before."""
+    return rule.definition.operator == "anomaly"
+
+
+def _group(rule: Rule) -> tuple[Selection, bool]:
+    """What is read together: rules on the same rows, with or without their history."""
+    return rule.selection, is_anomaly(rule)
 
 
 def evaluate(
@@ -104,13 +149,9 @@ def evaluate_rule(due: Due, facts: Facts, stored: Mapping[Labels, Instance]) -> 
             result.happened += [Happened(rule, after, event) for event in events]
     failure = facts.failure(rule)
     for window in due.windows:
-        found = {} if failure else _found(rule, facts, window)
+        found = {} if failure else facts.found(rule, window)
         _evaluate_slot(result, facts, window, found, failure or _too_many(result, found))
     return result
-
-
-def _found(rule: Rule, facts: Facts, window: Window) -> dict[Labels, Measured]:
-    return facts.measured[rule.selection].at(facts.wanted(rule), window)
 
 
 def _too_many(result: Evaluated, found: Mapping[Labels, Measured]) -> str | None:
@@ -133,8 +174,11 @@ def _evaluate_slot(
         _step(result, (), slot, Outcome())
         _forget(result, (), slot, "evaluated again")
     expected = sorted(result.instances.keys() | found.keys()) if rule.definition.by else [()]
-    for labels in expected:
-        _step(result, labels, slot, _outcome(result, facts, window, found, labels))
+    found_out = {labels: _outcome(result, facts, window, found, labels) for labels in expected}
+    if found_out and all(outcome.kind == "error" for outcome in found_out.values()):
+        result.errors[slot] = next(iter(found_out.values())).reason or ""
+    for labels, outcome in found_out.items():
+        _step(result, labels, slot, outcome)
     if rule.definition.by:
         for labels, instance in list(result.instances.items()):
             if slot - (instance.last_data_slot or slot) >= rule.definition.forget_after:
@@ -144,7 +188,17 @@ def _evaluate_slot(
 def _outcome(result: Evaluated, facts: Facts, window: Window, found: dict[Labels, Measured], labels: Labels) -> Outcome:
     rule, metric = result.rule, facts.catalogue[result.rule.definition.metric]
     there = partial(facts.presence, rule.model_id, window)
-    return outcomes.outcome(rule, metric, labels, found, there, _instance(result, labels))
+    outcome = outcomes.outcome(rule, metric, labels, found, there, _instance(result, labels))
+    if is_anomaly(rule):
+        from detmon.alerts import anomaly
+
+        days = facts.days(rule, window)
+        return anomaly.scored(outcome, rule.definition, metric, labels, days, partial(facts.found, rule))
+    if rule.definition.relative_to:
+        from detmon.alerts import relative
+
+        return relative.compared(outcome, rule, metric, labels, facts.normal(rule))
+    return outcome
 
 
 def _instance(result: Evaluated, labels: Labels) -> Instance:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from detmon.alerts.machine import SHOWN_EVENTS, Event, Flap, Instance
 from detmon.alerts.records import AlertEvent, AlertInstance
@@ -55,6 +56,7 @@ class Happened:
             late_by=None if late is None else format_duration(late),
             metric=rule.definition.metric,
             operator=rule.definition.operator,
+            detail=self.event.detail,
         )
 
     @property
@@ -141,7 +143,7 @@ def record_events(con: Connection, happened: Sequence[Happened], run_id: str, no
         "n": [h.event.n for h in happened],
         "threshold": [h.rule.definition.threshold for h in happened],
         "reason": [h.event.reason for h in happened],
-        "detail": [None] * len(happened),
+        "detail": [canonical(h.event.detail) if h.event.detail else None for h in happened],
     }
     con.execute(statement("add_alert_events"), {**columns, "run_id": run_id, "now": now})
 
@@ -165,4 +167,10 @@ def instance_record(rule: Rule, instance: Instance) -> AlertInstance:
         metric=rule.definition.metric,
         operator=rule.definition.operator,
         threshold=rule.definition.threshold,
+        detail=compared(instance),
     )
+
+
+def compared(instance: Instance) -> dict[str, Any]:
+    """What the instance's value was compared with, where that is not the threshold alone."""
+    return {key: value for key, value in instance.detail.items() if key != "hint"}

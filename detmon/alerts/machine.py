@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 EQUAL_WITHIN = 5e-7
 """Values that differ by less, relatively, are equal: confidence and latency are stored as FLOAT."""
+LEARNING = "learning"
+"""The reason of missing data where there is data, but not yet enough history to judge it: never told."""
 SHOWN_EVENTS = (
     "firing", "resolved", "closed", "no_data", "no_data_resolved", "error", "error_resolved", "flapping", "stable",
 )  # fmt: skip
@@ -25,6 +27,10 @@ class Behaviour(Protocol):
     def operator(self) -> str: ...
     @property
     def threshold(self) -> float: ...
+    @property
+    def direction(self) -> str: ...
+    @property
+    def relative_to(self) -> str | None: ...
     @property
     def recover_threshold(self) -> float | None: ...
     @property
@@ -45,7 +51,8 @@ class Behaviour(Protocol):
 class Outcome:
     """What a slot found for a label set: a value, or `kind` no_data or error with a reason.
 
-    `rows`: the label set had some. `hint`: what would help, for people.
+    `rows`: the label set had some. `hint`: what would help, for people. `compared`: what is compared with the threshold
+    where that is not the value: its score, or its change from the baseline; `detail` says what from.
     """
 
     value: float | None = None
@@ -54,6 +61,8 @@ class Outcome:
     reason: str | None = None
     rows: bool = True
     hint: str | None = None
+    compared: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class Event:
     episode_id: str | None = None
     fired_at: datetime | None = None
     peak: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,11 +139,20 @@ def breaks(operator: str, value: float, threshold: float) -> bool:
 
 
 def is_breach(rule: Behaviour, value: float, *, firing: bool) -> bool:
-    """Whether `value` breaches; a firing instance is judged against `recover_threshold` too."""
-    if breaks(rule.operator, value, rule.threshold):
-        return True
-    recover = rule.recover_threshold
-    return firing and recover is not None and breaks(rule.operator, value, recover)
+    """Whether what is compared breaches; a firing instance is judged against `recover_threshold` too.
+
+    An anomaly goes on while its score is far from 0, whatever its sign.
+    """
+    recover = rule.recover_threshold if firing else None
+    if rule.operator == "anomaly":
+        score = {"up": value, "down": -value}.get(rule.direction, abs(value))
+        return score >= rule.threshold or (recover is not None and abs(value) >= recover)
+    whole = (
+        1.0 if rule.relative_to else 0.0
+    )  # a change of -0.1 is the value 0.9: so "equal" means the same as elsewhere
+    return any(
+        breaks(rule.operator, value + whole, limit + whole) for limit in (rule.threshold, recover) if limit is not None
+    )
 
 
 def close(before: Instance, slot: datetime, reason: str) -> list[Event]:
@@ -168,6 +187,8 @@ class _Step:
         self.outcome = outcome
         self.events: list[Event] = []
         self.policy = rule.no_data if outcome.kind == "no_data" else rule.on_error if outcome.kind == "error" else None
+        if outcome.reason == LEARNING and self.policy == "alerting":
+            self.policy = "keep"  # data is there; what is usual is not known yet
 
     def emit(
         self, kind: str, reason: str | None = None, episode_id: str | None = None, since: datetime | None = None
@@ -175,23 +196,25 @@ class _Step:
         o, i = self.outcome, self.now
         fired_at = i.fired_at if kind in ("firing", "resolved") else since
         peak = i.peak if kind in ("firing", "resolved") else None
-        self.events.append(Event(kind, self.slot, o.value, o.n, reason or o.reason, episode_id, fired_at, peak))
+        self.events.append(
+            Event(kind, self.slot, o.value, o.n, reason or o.reason, episode_id, fired_at, peak, o.detail)
+        )
 
     def change(self, **fields: Any) -> None:
         self.now = replace(self.now, **fields)
 
     def health(self) -> None:
-        if self.outcome.kind is None:
-            if self.now.told:
-                i = self.now
-                since = i.health_since if i.health == i.told else None
-                self.emit(f"{i.told}_resolved", i.health_reason, i.health_episode_id, since)
-            self.change(
-                health="ok", health_since=None, health_reason=None, told=None, health_episode_id=None, ever=True
-            )
+        kind, learning = self.outcome.kind, self.outcome.reason == LEARNING
+        if self.now.told and (kind is None or learning):  # who learns has data again
+            i = self.now
+            since = i.health_since if i.health == i.told else None
+            self.emit(f"{i.told}_resolved", i.health_reason, i.health_episode_id, since)
+            self.change(told=None, health_episode_id=None)
+        if kind is None:
+            self.change(health="ok", health_since=None, health_reason=None, ever=True)
             return
-        if self.now.health != self.outcome.kind:
-            self.change(health=self.outcome.kind, health_since=self.slot)
+        if self.now.health != kind or learning != (self.now.health_reason == LEARNING):
+            self.change(health=kind, health_since=self.slot)
         self.change(health_reason=self.outcome.reason)
 
     def condition(self) -> None:
@@ -207,7 +230,8 @@ class _Step:
     def _breach(self) -> bool | None:
         """True, False, or None: hold."""
         if self.outcome.value is not None and self.outcome.kind is None:
-            return is_breach(self.rule, self.outcome.value, firing=self.now.condition == "firing")
+            compared = self.outcome.value if self.outcome.compared is None else self.outcome.compared
+            return is_breach(self.rule, compared, firing=self.now.condition == "firing")
         return {"ok": False, "alerting": True}.get(self.policy or "")
 
     def _breached(self) -> None:
@@ -221,7 +245,7 @@ class _Step:
             self.change(condition="firing", fired_at=self.slot, episode_id=episode, peak=self.outcome.value)
             self.emit("firing", episode_id=episode)
         elif self.now.condition == "firing":
-            self.change(peak=_farther(self.rule, self.now.peak, self.outcome.value))
+            self.change(peak=_farther(self.rule, self.now.peak, self.outcome))
 
     def _recovered(self) -> None:
         if self.now.condition == "pending":
@@ -243,7 +267,7 @@ class _Step:
         kind, since = self.outcome.kind, self.now.health_since
         if kind is None or since is None or self.policy != kind or self.now.told == kind:
             return
-        if self.slot - since < _patience(self.rule, kind) or self.outcome.reason == "learning":
+        if self.slot - since < _patience(self.rule, kind) or self.outcome.reason == LEARNING:
             return
         if self.now.told:
             self.emit(f"{self.now.told}_resolved", "superseded", self.now.health_episode_id)
@@ -258,7 +282,7 @@ class _Step:
         since = {"firing": self.now.fired_at, "pending": self.now.active_since}.get(
             state, self.now.health_since if state in ("no_data", "error") else None
         ) or (self.before.state_since if same else self.slot)
-        detail = {"hint": o.hint} if o.hint else {}
+        detail = {**o.detail, "hint": o.hint} if o.hint else o.detail
         return replace(
             self.now,
             state=state,
@@ -288,12 +312,14 @@ def _patience(rule: Behaviour, kind: str) -> timedelta:
     return rule.no_data_for if kind == "no_data" else rule.error_for
 
 
-def _farther(rule: Behaviour, peak: float | None, value: float | None) -> float | None:
-    """Of two values the one farther beyond the threshold."""
+def _farther(rule: Behaviour, peak: float | None, outcome: Outcome) -> float | None:
+    """Of the peak so far and a value the one farther beyond the threshold."""
+    value = outcome.value
     if peak is None or value is None:
         return value if peak is None else peak
-    if rule.operator in ("lt", "le"):
+    below = (outcome.compared or 0.0) < 0 if rule.operator == "anomaly" else rule.operator in ("lt", "le")
+    if below:
         return min(peak, value)
-    if rule.operator in ("gt", "ge"):
+    if rule.operator in ("gt", "ge", "anomaly"):
         return max(peak, value)
     return max(peak, value, key=lambda v: abs(v - rule.threshold))

@@ -45,18 +45,28 @@ def outcome(
 
 def _too_few(rule: Rule, metric: Metric, measured: Measured, instance: Instance) -> str | None:
     """Why n is too small to judge, or None."""
-    n, least = measured.n, rule.definition.min_samples
+    n, least = measured.n, _least(rule, metric)
     if least is not None:
         return f"n {n} < {least}" if n < least else None
     if n >= metric.min_samples:
         return None
     if metric.quantile is None:
         return f"n {n} < {metric.min_samples}: use a longer --window or --min-samples"
-    if n >= FEWEST and rule.definition.operator in ("gt", "ge") and measured.value is not None:
+    above = rule.definition.operator in ("gt", "ge") and rule.definition.relative_to is None
+    if n >= FEWEST and above and measured.value is not None:
         breach = is_breach(rule.definition, measured.value, firing=instance.condition == "firing")
         if not breach or chance_of_more(n, 1 - metric.quantile, measured.beyond or 0) <= DECISIVE:
             return None
     return f"n {n} < {metric.min_samples}: use {_coarser(n)} or --min-samples"
+
+
+def _least(rule: Rule, metric: Metric) -> int | None:
+    """The n that is needed, None: the metric's own. An anomaly of a count is one however few there are."""
+    if rule.definition.min_samples is None and rule.definition.operator == "anomaly" and metric.min_samples:
+        from detmon.alerts import anomaly
+
+        return anomaly.constants(metric).min_samples
+    return rule.definition.min_samples
 
 
 def _coarser(n: int) -> str:

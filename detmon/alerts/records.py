@@ -29,6 +29,7 @@ class AlertEvent(Record):
     late_by: str | None
     metric: str
     operator: str
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class AlertInstance(Record):
     metric: str
     operator: str
     threshold: float
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

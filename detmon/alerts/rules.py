@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from detmon.baselines import NOT_FROZEN
 from detmon.errors import UnknownName, UsageError
 from detmon.metrics import Labels, Metric, Selection, check_selection, find
 from detmon.notices import canonical
@@ -27,6 +28,8 @@ BEHAVIOUR = (
 )  # fmt: skip
 """The fields whose change makes a new version: state starts anew."""
 DAY = timedelta(days=1)
+LARGEST_Z = 30
+"""Scores end at 37."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +119,32 @@ def define(
             raise UnknownName("field of an alert", key, known)
         if value is not None:
             values[known[key]] = _parse(key, value)
-    for key in ("metric", "operator", "threshold", "window"):
+    anomaly = values.get("operator") == "anomaly"
+    for key in ("metric", "operator", *(() if anomaly else ("threshold",)), "window"):
         if key not in values:
             raise UsageError(f"an alert needs {key}", f"--{key}")
+    metric = find(metrics, values["metric"])
     every = values.setdefault("every", min(timedelta(minutes=5), values["window"]))
     values.setdefault("no_data_for", max(2 * every, values["window"]))
     values.setdefault("error_for", 2 * every)
+    if anomaly:
+        _complete_anomaly(values, metric)
     definition = Definition(**values)
-    _check(definition, find(metrics, definition.metric))
+    _check(definition, metric)
     return replace(definition, notify=tuple(parse_target(target) for target in definition.notify))
+
+
+def _complete_anomaly(values: dict[str, Any], metric: Metric) -> None:
+    """Fill in the defaults of operator `anomaly`: three consecutive evaluations fire, and three quiet ones resolve."""
+    from detmon.stats.anomaly import DEFAULTS
+
+    if "recover_threshold" in values:
+        raise UsageError("recover_threshold has no meaning with anomaly", "[anomaly] resolve_z says when it is over")
+    constants = metric.anomaly or DEFAULTS
+    threshold = values.setdefault("threshold", constants.threshold(values.get("sensitivity", "normal")))
+    values["recover_threshold"] = min(constants.resolve_z, threshold)
+    for key in ("for_", "keep_firing_for"):
+        values.setdefault(key, (constants.for_ - 1) * values["every"])
 
 
 def from_json(text: str) -> Definition:
@@ -138,10 +158,7 @@ def from_json(text: str) -> Definition:
 
 
 def _check(definition: Definition, metric: Metric) -> None:
-    if definition.operator == "anomaly":
-        raise UsageError("operator anomaly is not in this version", "one of " + " ".join(OPERATORS[:-1]))
-    if definition.relative_to is not None:
-        raise UsageError("relative_to is not in this version", "give --threshold in the metric's own unit")
+    _check_comparison(definition, metric)
     check_selection(metric, Selection("", definition.by, definition.where))
     for name in ("window", "every"):
         if getattr(definition, name) <= timedelta():
@@ -153,9 +170,27 @@ def _check(definition: Definition, metric: Metric) -> None:
         raise UsageError(f"runbook {definition.runbook!r} is no http(s) address")
 
 
+def _check_comparison(definition: Definition, metric: Metric) -> None:
+    """Options that belong to one kind of comparison, and what it cannot be of."""
+    if definition.operator == "anomaly":
+        if definition.relative_to is not None:
+            raise UsageError("an anomaly is relative to the days before", "without --relative-to")
+        if not 0 < definition.threshold <= LARGEST_Z:
+            raise UsageError(
+                f"threshold {definition.threshold:g}: the score of an anomaly",
+                f"above 0, at most {LARGEST_Z}; 3.5 is usual, or --sensitivity low|normal|high",
+            )
+        return
+    for name, default in (("direction", "both"), ("sensitivity", "normal")):
+        if getattr(definition, name) != default:
+            raise UsageError(f"{name} has no meaning with {definition.operator}", "--operator anomaly")
+    if definition.relative_to is not None and metric.name in NOT_FROZEN:
+        raise UsageError(f"{metric.name} has no value in a baseline", "without --relative-to")
+
+
 def _check_recovery(definition: Definition) -> None:
     recover, threshold, operator = definition.recover_threshold, definition.threshold, definition.operator
-    if recover is None:
+    if recover is None or operator == "anomaly":
         return
     if operator not in ("lt", "le", "gt", "ge"):
         raise UsageError(f"recover_threshold has no meaning with {operator}")

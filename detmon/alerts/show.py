@@ -76,6 +76,7 @@ class AlertRow(Record):
     n: int | None
     since: datetime | None
     labels: Mapping[str, str]
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class AlertHistoryRow(Record):
     reason: str | None
     target: str | None
     status: str | None
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def rows(con: Connection, rules: Iterable[Rule]) -> list[AlertRow]:
                     n=instance.n,
                     since=instance.state_since,
                     labels=dict(instance.labels),
+                    detail=instances.compared(instance),
                 )
             )
         if rule.id not in stored:
@@ -174,6 +177,7 @@ def _row(
     n: int | None = None,
     since: datetime | None = None,
     labels: Mapping[str, str] | None = None,
+    detail: Mapping[str, Any] | None = None,
 ) -> AlertRow:
     said = rule.definition
     return AlertRow(
@@ -190,6 +194,7 @@ def _row(
         n,
         since,
         labels or {},
+        detail or {},
     )
 
 
@@ -197,8 +202,10 @@ def history(con: Connection, rule: Rule) -> list[AlertHistoryRow]:
     """Events, skipped slots and notices of a rule, by slot."""
     found = con.execute(statement("alert_history"), {"id": rule.id}).fetchall()
     return [
-        AlertHistoryRow(slot, what, kind, json.loads(labels) if labels else {}, value, n, reason, target, status)
-        for slot, what, kind, labels, value, n, reason, target, status, _ in found
+        AlertHistoryRow(
+            slot, what, kind, json.loads(labels or "{}"), value, n, reason, target, status, json.loads(detail or "{}")
+        )
+        for slot, what, kind, labels, value, n, reason, target, status, detail, _ in found
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detmon.cli import options, output
+from detmon.records import comparison
 
 if TYPE_CHECKING:
     from detmon.alerts.records import AlertCheck, AlertEvent
@@ -28,9 +29,11 @@ def create(
     name: Annotated[str, typer.Argument(help="The alert's name.")],
     model: Annotated[str, typer.Option(help="The model's id or name.")],
     metric: Annotated[str, typer.Option(help="A metric of `detmon metric list`.")],
-    operator: Annotated[str, typer.Option(help="lt, le, gt, ge, eq or ne.")],
-    threshold: Annotated[str, typer.Option(help="What the metric is compared with.")],
+    operator: Annotated[str, typer.Option(help="lt, le, gt, ge, eq, ne or anomaly.")],
     window: Annotated[str, typer.Option(help="The time before each slot that is measured.")],
+    threshold: Annotated[
+        str | None, typer.Option(help="What the metric is compared with; anomaly: the score (3.5).")
+    ] = None,
     every: Annotated[Length, typer.Option(help="Distance of the slots (default: 5m, or the window).")] = None,
     delay: Annotated[Length, typer.Option(help="Wait so long for late rows.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="One instance a source, label or tag:NAME.")] = None,
@@ -38,7 +41,9 @@ def create(
     for_: Annotated[Length, typer.Option("--for", help="The breach must last so long.")] = None,
     keep_firing_for: Annotated[Length, typer.Option(help="Stay firing so long after the last breach.")] = None,
     recover_threshold: Annotated[str | None, typer.Option(help="While firing, compare with this.")] = None,
-    relative_to: Annotated[str | None, typer.Option(help="baseline: compare with the model's normal.")] = None,
+    relative_to: Annotated[
+        str | None, typer.Option(help="baseline: compare the change from the model's normal; -0.1 is 10 % less.")
+    ] = None,
     min_samples: Annotated[int | None, typer.Option(min=0, help="Below it there is no verdict.")] = None,
     no_data: Annotated[str | None, typer.Option(help="no_data, ok, alerting or keep.")] = None,
     no_data_for: Annotated[Length, typer.Option(help="Missing data must last so long to be told.")] = None,
@@ -165,7 +170,12 @@ def list_(
         "since",
     ]
     rows = options.client(ctx).list_alerts(model)
-    output.rows(rows, columns, format=options.chosen(format, json), empty="no alerts yet")
+    chosen = options.chosen(format, json)
+    if chosen is output.Format.table and any(row.detail for row in rows):
+        shown = [{**row.to_dict(), "compared": comparison(row.detail)} for row in rows]
+        output.rows(shown, [*columns, "compared"])
+    else:
+        output.rows(rows, columns, format=chosen, empty="no alerts yet")
 
 
 @app.command("show")
@@ -194,7 +204,8 @@ def history(
     Example: detmon alert history "Low Confidence Alert"
     """
     rows = options.client(ctx).alert_history(alert, model)
-    output.rows(rows, format=options.chosen(format, json), empty="nothing happened yet")
+    columns = ["slot", "what", "kind", "labels", "value", "n", "reason", "target", "status"]
+    output.rows(rows, columns, format=options.chosen(format, json), empty="nothing happened yet")
 
 
 @app.command("delete")
@@ -237,6 +248,8 @@ def _event_line(event: AlertEvent) -> str:
     parts = [event.kind.upper(), event.alert, who]
     if event.value is not None:
         parts.append(f"{event.metric} {output.cell(event.value)} {event.operator} {event.threshold:g}")
+    if usual := comparison(event.detail):
+        parts.append(usual)
     if event.n is not None:
         parts.append(f"n {event.n}")
     if event.reason:

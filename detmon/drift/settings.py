@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from detmon.config import Config
+from detmon.config import Config, weekend
 from detmon.errors import ConfigError, UnknownName, UsageError
 from detmon.stats.blocks import Settings
 from detmon.times import parse_duration
@@ -43,7 +42,6 @@ def by_source(by: str | None) -> bool:
 
 _SHARES = ("q", "min_effect", "min_relative_change", "min_volume", "low_confidence")
 _COUNTS = ("min_class", "min_reference_blocks", "min_current_blocks", "min_events", "min_fine_blocks")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def constants(config: Config) -> Settings:
@@ -60,11 +58,5 @@ def constants(config: Config) -> Settings:
     if round(table.get("low_confidence", 0.5) * 1000, 9) % 1:
         raise ConfigError(f"[drift] low_confidence = {table['low_confidence']}", "at most three decimals")
     if "weekend" in table:
-        table["weekend"] = _weekend(table["weekend"])
+        table["weekend"] = weekend("drift", table["weekend"])
     return Settings(**table)
-
-
-def _weekend(days: Any) -> tuple[int, ...]:
-    if not isinstance(days, list) or not set(days) <= set(_DAYS):
-        raise ConfigError(f"[drift] weekend = {days!r}", 'write weekend = ["Sat", "Sun"]')
-    return tuple(sorted(_DAYS.index(day) for day in set(days)))

@@ -24,6 +24,7 @@ from detmon.times import EPOCH
 
 if TYPE_CHECKING:
     from detmon import reviewed
+    from detmon.stats import anomaly
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """A label set, in the order of `by`; a row without the field has the label ""."""
@@ -48,7 +49,7 @@ class Metric:
 
     `boxes`: `sql` and `samples` over detections instead, for use by label or on one label. `denominator`: needs every
     image to be in the log. `count`: a value also where there are no rows. `quantile`: q of a latency quantile.
-    `reviews`: the settings of a metric that comes from reviews, where they are not the defaults.
+    `reviews`: the settings of a metric that comes from reviews, `anomaly`: of its usual range, where not the defaults.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Metric:
     every_status: bool = False
     configured: bool = False
     reviews: reviewed.Settings | None = None
+    anomaly: anomaly.Settings | None = None
 
     @property
     def by_label(self) -> bool:
@@ -231,7 +233,17 @@ REVIEWED = ("feedback_score", "precision", "recall")
 def catalogue(config: Config) -> dict[str, Metric]:
     """All metrics: those of this module and the configuration's `[metrics.NAME]`. Raises ConfigError."""
     configured = {name: _configured(name, config.table("metrics", name)) for name in config.table("metrics")}
-    return {**CATALOGUE, **_of_reviews(config), **configured}
+    return _with_usual(config, {**CATALOGUE, **_of_reviews(config), **configured})
+
+
+def _with_usual(config: Config, metrics: dict[str, Metric]) -> dict[str, Metric]:
+    """The metrics with what `[anomaly]` says, where it says something."""
+    if not config.table("anomaly"):
+        return metrics
+    from detmon.metrics import usual
+
+    found = usual.settings(config)
+    return {name: replace(metric, anomaly=found) for name, metric in metrics.items()}
 
 
 def _of_reviews(config: Config) -> dict[str, Metric]:

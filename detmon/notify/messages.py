@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from detmon.hookspecs import Item, Message
 from detmon.notices import Notice
+from detmon.records import comparison
 from detmon.times import aware_utc
 
 LISTED = 10
@@ -157,7 +158,7 @@ def _rule_lines(items: Sequence[Item], zone: tzinfo, *, alone: bool) -> list[str
     first = items[0]
     if not first.metric:
         return [f"  {_story(item, zone)}" for item in items]
-    rule = f"threshold {SIGNS.get(first.operator, first.operator)} {number(first.threshold)}, over {first.window}"
+    rule = f"threshold {SIGNS.get(first.operator, first.operator)} {_threshold(first)}, over {first.window}"
     if alone and not first.labels:
         value = "" if first.value is None else f" {number(first.value)}"
         n = "" if first.n is None else f", n {first.n}"
@@ -174,8 +175,13 @@ def _rule_lines(items: Sequence[Item], zone: tzinfo, *, alone: bool) -> list[str
 
 
 def _usual(item: Item) -> list[str]:
-    expected = item.detail.get("expected")
-    return [f"usually {number(expected)} at this hour (28 days)"] if isinstance(expected, (int, float)) else []
+    usual = comparison(item.detail)
+    return [usual] if usual else []
+
+
+def _threshold(item: Item) -> str:
+    relative = item.detail.get("relative_to")
+    return f"{100 * item.threshold:+.3g} % of the {relative}" if relative else number(item.threshold)
 
 
 def _place(item: Item) -> str:

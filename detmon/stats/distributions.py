@@ -60,11 +60,6 @@ def norm_isf(p: float) -> float:
     return float(-special().ndtri(p))
 
 
-def norm_pdf(x: float) -> float:
-    """The density of the standard normal."""
-    return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-
-
 def chi2_sf(x: float, df: float) -> float:
     """P(X > x) of chi-square."""
     return float(special().chdtrc(df, x))

@@ -89,12 +89,17 @@ def _title(message: Message) -> str:
 def _fields(item: Item) -> list[str]:
     known = {
         "value": None if item.value is None else f"{item.metric} {item.value:.4g}",
-        "threshold": f"{_SIGNS.get(item.operator, item.operator)} {item.threshold:.4g}",
+        "threshold": f"{_SIGNS.get(item.operator, item.operator)} {_threshold(item)}",
         "over": item.window,
         "n": None if item.n is None else str(item.n),
         "usually": f"{item.detail['expected']:.4g}" if isinstance(item.detail.get("expected"), float) else None,
     }
     return [escape(f"{name}: {value}", 200) for name, value in known.items() if value is not None]
+
+
+def _threshold(item: Item) -> str:
+    relative = item.detail.get("relative_to")
+    return f"{100 * item.threshold:+.3g} % of the {relative}" if relative else f"{item.threshold:.4g}"
 
 
 def _sections(lines: Iterable[str], left: int) -> list[str]:
