@@ -20,9 +20,10 @@ from detmon.store import Connection, Store, statement, transaction
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
     from detmon.alerts.edit import Editor
-    from detmon.alerts.records import AlertCheck
+    from detmon.alerts.policy import Policy
+    from detmon.alerts.records import AlertCheck, AlertInstance
     from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
-    from detmon.alerts.targets import Targets
+    from detmon.alerts.silences import Ack, Silence
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
     from detmon.datasets import Dataset, Item, ItemStatus
@@ -438,6 +439,69 @@ class Client:
         with self._editing() as editor:
             return show.record(editor.delete(editor.pick(id_or_name, model_id)))
 
+    def add_silence(
+        self,
+        matchers: Sequence[str],
+        for_: str | None = None,
+        start: str | datetime | None = None,
+        end: str | datetime | None = None,
+        comment: str | None = None,
+        author: str | None = None,
+    ) -> Silence:
+        """Do not tell of alerts that match all of `matchers`, `for_` so long or until `end`, from `start` (now) on.
+
+        They are evaluated all the same, and what is over is told to those who know of it. `author` is the user of the
+        operating system, unless named.
+        """
+        from detmon.alerts import rules, silences
+
+        now = self.now()
+        span = silences.span(now, _instant(start), _instant(end), for_)
+        with self.store.writing() as con, transaction(con):
+            made = silences.add(con, matchers, span, author=author or _user(), comment=comment, now=now)
+            remarks = silences.remarks(con, made, [rule for rule in rules.every(con) if rule.enabled])
+        for remark in remarks:
+            self._note(remark)
+        return made
+
+    def list_silences(self) -> list[Silence]:
+        """All silences: the active ones, then the pending, then the expired."""
+        from detmon.alerts import silences
+
+        with self.store.reading() as con:
+            return silences.every(con, self.now())
+
+    def expire_silence(self, silence_id: str) -> Silence:
+        """End a silence now, or before it begins; the next check tells what still fires."""
+        from detmon.alerts import silences
+
+        with self.store.writing() as con, transaction(con):
+            return silences.expire(con, silence_id, self.now())
+
+    def ack_alert(
+        self,
+        id_or_name: str,
+        labels: Mapping[str, str] | None = None,
+        model_id: str | None = None,
+        *,
+        comment: str | None = None,
+        author: str | None = None,
+    ) -> list[Ack]:
+        """Say that somebody knows of what fires: no more reminders until these episodes are over."""
+        with self._editing() as editor:
+            rule = editor.pick(id_or_name, model_id)
+            return editor.acknowledge(rule, labels or {}, author=author or _user(), comment=comment)
+
+    def forget_alert(
+        self, id_or_name: str, labels: Mapping[str, str], model_id: str | None = None
+    ) -> list[AlertInstance]:
+        """Drop the instances with these labels (a camera that is gone); what is open is closed, and told so."""
+        from detmon.alerts.instances import instance_record
+
+        with self._editing() as editor:
+            rule = editor.pick(id_or_name, model_id)
+            return [instance_record(rule, instance) for instance in editor.forget(rule, labels)]
+
     def check_alerts(
         self,
         names: Sequence[str] = (),
@@ -457,7 +521,7 @@ class Client:
         found, outbox_empty = check.check(
             self.store,
             catalogue(self.config),
-            self._targets(),
+            self._policy(),
             now,
             check.Scope(names, model_id),
             dry_run=dry_run,
@@ -494,7 +558,7 @@ class Client:
         from detmon.alerts.edit import Editor
         from detmon.metrics import catalogue
 
-        return Editor(con, catalogue(self.config), self._targets(), self.now())
+        return Editor(con, catalogue(self.config), self._policy(), self.now())
 
     def _note_missing(self, targets: Iterable[str]) -> None:
         """Note what this machine lacks to serve the targets."""
@@ -515,12 +579,15 @@ class Client:
 
         return load(self.config.table("plugins"))
 
-    def _targets(self) -> Targets:
+    def _policy(self) -> Policy:
+        """What the configuration says of telling."""
+        from detmon.alerts import policy
         from detmon.alerts.targets import Targets
         from detmon.notify import capabilities
         from detmon.notify.settings import default_targets
 
-        return Targets(default_targets(self.config), lambda target: capabilities(self.config, target))
+        targets = Targets(default_targets(self.config), lambda target: capabilities(self.config, target))
+        return policy.read(self.config, targets)
 
     # --- data engine ---
 
@@ -876,6 +943,23 @@ class Client:
 
 def _names(source: str | Path | Sequence[str | Path]) -> list[str]:
     return [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
+
+
+def _instant(moment: str | datetime | None) -> datetime | None:
+    """A time as users give it, as naive UTC."""
+    if moment is None:
+        return None
+    return times.parse_instant(moment) if isinstance(moment, str) else times.naive_utc(moment)
+
+
+def _user() -> str:
+    """The user of the operating system."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
 
 
 class _Answers:

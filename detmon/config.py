@@ -36,6 +36,8 @@ KEYS: dict[str, tuple[str, ...]] = {
         "start", "fps", "tz", "image_size", "image_id", "box_format", "score_scale", "latency_unit", "confidence_floor",
         "merge_boxes", "map", "bad_rows", "dedup",
     ),
+    "maintenance": ("name", "zone", "days", "start", "end", "match"),
+    "inhibit": ("source", "target", "equal"),
     "metrics.*": ("sql", "over", "unit", "bad", "min_samples", "description"),
     "ab": ("alpha", "srm_alpha", "min_units", "min_clusters", "review_complete"),
     "anomaly": (
@@ -203,12 +205,11 @@ def check_keys(data: dict[str, Any], file: Path, table: str = "", shown: str = "
             )
             del data[key]
             continue
-        if isinstance(value, dict):
-            path = f"{table}.{key}" if table else key
-            general = f"{table}.*" if table else "*"
-            below = path if path in KEYS or f"{path}.*" in KEYS else general if general in KEYS else None
-            if below is not None:
-                yield from check_keys(value, file, below, f"{shown}.{key}" if shown else key)
+        path, general = (f"{table}.{key}", f"{table}.*") if table else (key, "*")
+        below = path if path in KEYS or f"{path}.*" in KEYS else general if general in KEYS else None
+        for one in value if isinstance(value, list) else [value]:
+            if below is not None and isinstance(one, dict):
+                yield from check_keys(one, file, below, f"{shown}.{key}" if shown else key)
 
 
 def weekend(table: str, days: Any) -> tuple[int, ...]:

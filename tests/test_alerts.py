@@ -351,7 +351,7 @@ def test_output_and_exit_codes(detmon: Shell) -> None:
         }
     ]
     keys = ["id", "name", "model_id", "metric", "operator", "threshold", "window", "state", "health", "value", "n"]
-    assert list(detmon("alert", "list", "--json").json[0]) == [*keys, "since", "labels", "detail"]
+    assert list(detmon("alert", "list", "--json").json[0]) == [*keys, "since", "labels", "detail", "held_by"]
 
 
 def test_a_check_loads_no_heavy_library(detmon: Shell) -> None:

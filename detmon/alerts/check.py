@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from detmon import __version__, failpoints
-from detmon.alerts import instances, lateness, rules
+from detmon.alerts import holds, instances, lateness, rules
 from detmon.alerts.evaluation import Evaluated, evaluate
+from detmon.alerts.holds import Holding, Member
 from detmon.alerts.machine import Instance
+from detmon.alerts.policy import Policy
 from detmon.alerts.records import AlertCheck, Failure
+from detmon.alerts.regex import Re2
 from detmon.alerts.rules import Rule
 from detmon.alerts.slots import Due, due_slots
-from detmon.alerts.targets import Targets
 from detmon.errors import OperationError
 from detmon.metrics import Labels, Metric
 from detmon.records import Delivery
@@ -54,7 +56,7 @@ class _DryRun(Exception):
 def check(
     store: Store,
     catalogue: Mapping[str, Metric],
-    targets: Targets,
+    policy: Policy,
     now: datetime,
     scope: Scope,
     *,
@@ -70,7 +72,7 @@ def check(
     for _ in range(MOST_RESTARTS):
         with store.writing() as con:
             try:
-                run = _Run(con, catalogue, targets, now, scope, dry_run)
+                run = _Run(con, catalogue, policy, now, scope)
                 with suppress(_DryRun), transaction(con):
                     result = run.carry_out()
                     outbox_empty = con.execute(statement("outbox_empty")).fetchone() == (True,)
@@ -91,29 +93,31 @@ class _Run:
         self,
         con: Connection,
         catalogue: Mapping[str, Metric],
-        targets: Targets,
+        policy: Policy,
         now: datetime,
         scope: Scope,
-        dry_run: bool,
     ) -> None:
         self.con = con
         self.catalogue = catalogue
-        self.targets = targets
+        self.policy = policy
         self.now = now
         self.scope = scope
         self.id = os.urandom(6).hex()
 
     def carry_out(self) -> AlertCheck:
+        self.policy.check(Re2(self.con))
         in_scope = self.scope.of(rules.every(self.con))
         failpoints.reach("check.in_tx")
         dues = [due_slots(rule, self.now) for rule in in_scope]
         stored = instances.load(self.con, in_scope)
         odd = [*_warnings(dues), *lateness.warnings(self.con, in_scope, self.now)]
         evaluated = evaluate(self.con, self.catalogue, [due for due in dues if due.slots], stored)
+        idle, holding = self._hold(in_scope, stored, evaluated)
         self._write(evaluated)
+        self._tell(evaluated, idle, holding)
         self._record_run(in_scope, evaluated)
         failpoints.reach("check.before_commit")
-        return self._result(in_scope, stored, evaluated, odd)
+        return self._result(in_scope, stored, evaluated, holding, odd)
 
     def _write(self, evaluated: Sequence[Evaluated]) -> None:
         if not evaluated:
@@ -125,19 +129,57 @@ class _Run:
         instances.record_events(self.con, happened, self.id, self.now)
         newest = {"ids": [e.rule.id for e in evaluated], "slots": [e.due.slots[-1] for e in evaluated]}
         self.con.execute(statement("advance_alerts"), newest)
-        failpoints.reach("check.before_outbox")
-        news = any(h.is_shown for h in happened)
-        if news or any(_is_open(i) for e in evaluated for i in e.instances.values()):
-            self._tell(evaluated)
+        if any(h.event.kind in ("resolved", "closed") for h in happened):
+            self.con.execute(statement("end_acks"), {"now": self.now})
 
-    def _tell(self, evaluated: Sequence[Evaluated]) -> None:
+    def _hold(
+        self,
+        in_scope: Sequence[Rule],
+        stored: dict[str, dict[Labels, Instance]],
+        evaluated: Sequence[Evaluated],
+    ) -> tuple[list[Member], Holding]:
+        """Look up what holds notices back and note it on the instances, `stored` ones included.
+
+        Also returns the instances of which there is something to tell though none of their slots was due.
+        """
+        ended = {h.instance.key for e in evaluated for h in e.happened if h.event.kind == "resolved"}
+        busy = [(e.rule, i) for e in evaluated for i in e.instances.values() if holds.is_open(i) or i.key in ended]
+        due = {e.rule.id for e in evaluated}
+        idle = [(r, i) for r in in_scope if r.id not in due for i in stored.get(r.id, {}).values() if holds.is_open(i)]
+
+        def everyone() -> Iterator[Member]:
+            yield from busy
+            yield from idle
+            known = {rule.id for rule in in_scope}
+            others = [rule for rule in rules.every(self.con) if rule.enabled and rule.id not in known]
+            yield from instances.of_all(self.con, others)
+
+        holding = holds.look(self.con, self.policy, self.now, [*busy, *idle], everyone)
+        for e in evaluated:
+            e.instances = {labels: holding.marked(instance) for labels, instance in e.instances.items()}
+        changed = [(rule, after) for rule, i in idle if (after := holding.marked(i)) is not i]
+        for rule, instance in changed:
+            stored[rule.id][instance.labels] = instance
+        holds.mark(self.con, [instance for _, instance in changed])
+        return [(rule, instance) for rule, instance in changed if instance.key in holding.released], holding
+
+    def _tell(self, evaluated: Sequence[Evaluated], idle: Sequence[Member], holding: Holding) -> None:
+        failpoints.reach("check.before_outbox")
+        happened = any(h.is_shown for e in evaluated for h in e.happened)
+        if not (idle or happened or any(holds.is_open(i) for e in evaluated for i in e.instances.values())):
+            return
         from detmon.alerts import compose  # needed only where something may have to be told
 
         changes = [
             compose.Changed(e.rule, e.metric, e.due.slots[-1], list(e.instances.values()), e.happened)
             for e in evaluated
         ]
-        compose.tell(self.con, changes, self.targets, run_id=self.id, now=self.now)
+        changes += [
+            compose.Changed(rule, self.catalogue.get(rule.definition.metric), rule.last_slot, [instance], [])
+            for rule, instance in idle
+            if rule.last_slot
+        ]
+        compose.tell(self.con, changes, self.policy, holding, run_id=self.id, now=self.now)
 
     def _record_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         rows: list[tuple[object, ...]] = []
@@ -175,6 +217,7 @@ class _Run:
         in_scope: Sequence[Rule],
         stored: Mapping[str, Mapping[Labels, Instance]],
         evaluated: Sequence[Evaluated],
+        holding: Holding,
         warnings: Sequence[str],
     ) -> AlertCheck:
         final = {rule.id: dict(stored.get(rule.id, {})) for rule in in_scope}
@@ -184,7 +227,7 @@ class _Run:
             evaluated_at=self.now,
             rules=len(in_scope),
             slots=sum(len(e.due.slots) for e in evaluated),
-            events=tuple(h.record(self.now) for h in happened),
+            events=tuple(h.record(self.now, holding.held.get(h.instance.key)) for h in happened),
             instances=tuple(
                 instances.instance_record(rule, instance)
                 for rule in in_scope
@@ -199,11 +242,6 @@ class _Run:
             ),
             warnings=tuple(warnings),
         )
-
-
-def _is_open(instance: Instance) -> bool:
-    """Whether a target may have to hear of it again."""
-    return instance.condition == "firing" or instance.told is not None or instance.flap.since is not None
 
 
 def _warnings(dues: Sequence[Due]) -> Iterable[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from detmon.alerts import flapping
+from detmon.alerts.holds import Holding
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import Event, Instance
+from detmon.alerts.policy import Policy
 from detmon.alerts.rules import SEVERITIES, Rule
-from detmon.alerts.targets import Targets
 from detmon.hookspecs import Capabilities, Item
 from detmon.metrics import Metric
 from detmon.notices import Notice, first_kind, queue
@@ -23,8 +24,7 @@ CAUSES = ("ingest_stalled", "model_silent")
 """Reasons of missing data that many rules share: told once a target, not once a rule."""
 TOLD = ("firing", "reminder", "flapping", "stable", "no_data", "error")
 """News of something open, of which the target is to hear again."""
-EXPIRES_AFTER = {"email": timedelta(days=7), "sendmail": timedelta(days=7)}
-EXPIRES = timedelta(hours=24)
+ENDS = ("resolved", "closed", "no_data_resolved", "error_resolved")
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,20 @@ class _Memory:
         return self.told.get(episode or "", {})
 
 
-def tell(con: Connection, changes: Sequence[Changed], targets: Targets, *, run_id: str, now: datetime) -> list[Notice]:
-    """Compose and queue the notices of a run.
+def tell(
+    con: Connection, changes: Sequence[Changed], policy: Policy, holding: Holding, *, run_id: str, now: datetime
+) -> list[Notice]:
+    """Compose and queue the notices of a run, all but those that `holding` holds back.
 
     A target counts as told as soon as its notice is queued: from here on the outbox delivers it.
     """
     memory = _remember(con, changes)
-    news = [one for changed in changes for one in _news(changed, memory, targets.default)]
+    news = [one for changed in changes for one in _news(changed, memory, holding, policy)]
     notices = list(_grouped(news, now))
-    by_life: dict[timedelta, list[Notice]] = defaultdict(list)
+    can = {target: policy.targets.capabilities(target) for target in {notice.target for notice in notices}}
     for notice in notices:
-        by_life[EXPIRES_AFTER.get(notice.target.partition(":")[0], EXPIRES)].append(notice)
-    for life, group in by_life.items():
-        queue(con, group, run_id=run_id, now=now, expires_after=life)
-    _note_told(con, news, notices, targets.capabilities)
+        queue(con, [notice], run_id=run_id, now=now, expires_after=timedelta(seconds=can[notice.target].ttl_s))
+    _note_told(con, news, notices, can)
     return notices
 
 
@@ -106,111 +106,127 @@ def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
     return _Memory(told, waiting)
 
 
-def _news(changed: Changed, memory: _Memory, default: Sequence[str]) -> Iterator[_News]:
-    targets = changed.rule.definition.notify or tuple(default)
-    steadied = {h.instance.key for h in changed.happened if h.event.kind == "stable"}
+def _news(changed: Changed, memory: _Memory, holding: Holding, policy: Policy) -> Iterator[_News]:
+    view = _View(changed, memory, holding, policy, changed.rule.definition.notify or policy.targets.default)
     for instance in changed.instances:
         if instance.flap.since is not None:
-            yield from _flapping(changed, instance, memory, targets)
+            yield from view.flapping(instance)
             continue
-        if instance.condition == "firing" and instance.key not in steadied:
-            yield from _firing(changed, instance, memory, targets)
+        if instance.condition == "firing":
+            yield from view.firing(instance)
         if instance.told:
-            yield from _unhealthy(changed, instance, memory, targets)
-    yield from _ended(changed, memory, targets)
+            yield from view.unhealthy(instance)
+    yield from view.ended()
 
 
-def _flapping(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
-    """Instead of all other news of an instance: that it flaps."""
-    episode = flapping.episode(instance)
-    told = memory.targets(episode)
-    events = [h.event for h in changed.happened if h.event.kind == "flapping" and h.instance.key == instance.key]
-    for target in targets:
-        if events and target not in told:
-            yield _one(changed, instance, events[-1], target, 1)
-    still = Event("refresh", changed.slot, instance.value, instance.n, "flapping", episode, instance.flap.since)
-    yield from _upheld(changed, instance, memory, still)
+@dataclass(frozen=True)
+class _View:
+    """What there is to say of one changed rule, to whom."""
+
+    changed: Changed
+    memory: _Memory
+    holding: Holding
+    policy: Policy
+    targets: Sequence[str]
+
+    def untold(self, instance: Instance, episode: str | None) -> list[str]:
+        """The targets that do not know of an episode and may hear of it now."""
+        told = self.memory.targets(episode)
+        return [] if self.holding.news(instance.key) else [target for target in self.targets if target not in told]
+
+    def flapping(self, instance: Instance) -> Iterator[_News]:
+        """Instead of all other news of an instance: that it flaps."""
+        episode, reason = flapping.episode(instance), flapping.remedy(instance, self.changed.rule.definition.flap)
+        for target in self.untold(instance, episode):
+            yield self._one(instance, self._event(instance, "flapping", episode, reason), target)
+        still = self._event(instance, "refresh", episode, "flapping")
+        yield from self._upheld(instance, replace(still, fired_at=instance.flap.since, peak=None))
+
+    def firing(self, instance: Instance) -> Iterator[_News]:
+        """Rows 1 to 3: an episode that a target does not know, and the reminder of one that it does."""
+        over = self.holding.released.get(instance.key)
+        event = self._event(instance, "firing", instance.episode_id, over and f"no longer held by {over}")
+        steadied = self._steadied(instance)
+        for target in self.untold(instance, instance.episode_id):
+            if target not in steadied:
+                yield self._one(instance, event, target)
+        reminded = []
+        for target, told in self._known(instance):
+            if over or self._reminder_is_due(told.slot):
+                reminded.append(target)
+                yield self._one(instance, replace(event, kind="reminder"), target, told.times + 1)
+        yield from self._upheld(instance, replace(event, kind="refresh", reason=None), but=reminded)
+
+    def _known(self, instance: Instance) -> Iterator[tuple[str, _Told]]:
+        """The targets that know of an episode and may be reminded of it."""
+        if self.holding.reminders(instance.key):
+            return
+        told = self.memory.targets(instance.episode_id)
+        for target in self.targets:
+            if target in told and (instance.episode_id, target) not in self.memory.waiting:
+                yield target, told[target]
+
+    def _reminder_is_due(self, told: datetime) -> bool:
+        repeat, slot = self.changed.rule.definition.repeat, self.changed.slot
+        return repeat is not None and told < slot and slot - told >= repeat
+
+    def unhealthy(self, instance: Instance) -> Iterator[_News]:
+        """Row 7: a health stretch that was announced and goes on."""
+        open_ = self._event(instance, instance.told or "", instance.health_episode_id, instance.health_reason)
+        event = replace(open_, fired_at=instance.health_since, peak=None)
+        for target in self.untold(instance, instance.health_episode_id):
+            yield self._one(instance, event, target)
+        yield from self._upheld(instance, replace(event, kind="refresh"))
+
+    def _upheld(self, instance: Instance, event: Event, but: Sequence[str] = ()) -> Iterator[_News]:
+        """What is open, again, for the targets that let go of what they do not hear of at every run; never held."""
+        for target, told in self.memory.targets(event.episode_id).items():
+            due = told.refresh and told.slot < self.changed.slot
+            if due and target not in but and (event.episode_id, target) not in self.memory.waiting:
+                yield self._one(instance, event, target, told.times)
+
+    def ended(self) -> Iterator[_News]:
+        """Rows 4, 5 and 8: what ended in this run, for those who knew; and what came and went unseen."""
+        for h in self.changed.happened:
+            event = h.event
+            if event.kind == "stable":
+                for target in self.memory.targets(event.episode_id):
+                    yield self._one(h.instance, replace(event, episode_id=h.instance.episode_id), target)
+            elif event.kind in ENDS:
+                for target, told in self.memory.targets(event.episode_id).items():
+                    if self.changed.rule.definition.send_resolved or told.stateful:
+                        yield self._one(h.instance, event, target, told.times)
+            if event.kind == "resolved" and self._came_and_went(h):
+                for target in self.untold(h.instance, event.episode_id):
+                    yield self._one(h.instance, replace(event, kind="missed"), target)
+
+    def _came_and_went(self, ended: Happened) -> bool:
+        """Whether an episode that ended began in this run, of an instance that does not flap."""
+        began = {h.event.episode_id for h in self.changed.happened if h.event.kind == "firing"}
+        flaps = any(i.key == ended.instance.key and i.flap.since is not None for i in self.changed.instances)
+        return ended.event.episode_id in began and not flaps
+
+    def _steadied(self, instance: Instance) -> set[str]:
+        """The targets that hear in this run that the instance is steady."""
+        return {
+            target
+            for h in self.changed.happened
+            if h.event.kind == "stable" and h.instance.key == instance.key
+            for target in self.memory.targets(h.event.episode_id)
+        }
+
+    def _event(self, instance: Instance, kind: str, episode: str | None, reason: str | None) -> Event:
+        """The state of an instance as news."""
+        slot, value, n = self.changed.slot, instance.value, instance.n
+        return Event(kind, slot, value, n, reason, episode, instance.fired_at, instance.peak)
+
+    def _one(self, instance: Instance, event: Event, target: str, count: int = 1) -> _News:
+        return _one(self.changed, instance, event, target, count, self.policy)
 
 
-def _firing(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
-    """Rows 1 and 3: an episode that a target does not know, and the reminder of one that it does."""
-    rule, told = changed.rule, memory.targets(instance.episode_id)
-    event = Event(
-        "firing",
-        changed.slot,
-        instance.value,
-        instance.n,
-        episode_id=instance.episode_id,
-        fired_at=instance.fired_at,
-        peak=instance.peak,
-    )
-    reminded = []
-    for target in targets:
-        if target not in told:
-            yield _one(changed, instance, event, target, 1)
-            continue
-        slot, count, *_ = told[target]
-        due = rule.definition.repeat is not None and changed.slot - slot >= rule.definition.repeat
-        if due and slot < changed.slot and (instance.episode_id, target) not in memory.waiting:
-            reminded.append(target)
-            yield _one(changed, instance, replace(event, kind="reminder"), target, count + 1)
-    yield from _upheld(changed, instance, memory, replace(event, kind="refresh"), but=reminded)
-
-
-def _unhealthy(changed: Changed, instance: Instance, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
-    """Row 7: a health stretch that was announced and goes on."""
-    told = memory.targets(instance.health_episode_id)
-    event = Event(
-        instance.told or "",
-        changed.slot,
-        instance.value,
-        instance.n,
-        instance.health_reason,
-        instance.health_episode_id,
-        instance.health_since,
-    )
-    for target in targets:
-        if target not in told:
-            yield _one(changed, instance, event, target, 1)
-    yield from _upheld(changed, instance, memory, replace(event, kind="refresh"))
-
-
-def _upheld(
-    changed: Changed, instance: Instance, memory: _Memory, event: Event, but: Sequence[str] = ()
-) -> Iterator[_News]:
-    """What is open, again, for the targets that let go of what they do not hear of at every run."""
-    for target, told in memory.targets(event.episode_id).items():
-        if (
-            told.refresh
-            and target not in but
-            and told.slot < changed.slot
-            and (event.episode_id, target) not in memory.waiting
-        ):
-            yield _one(changed, instance, event, target, told.times)
-
-
-def _ended(changed: Changed, memory: _Memory, targets: Sequence[str]) -> Iterator[_News]:
-    """Rows 4, 5 and 8: what ended in this run, for those who knew; and what came and went unseen."""
-    unsteady = {i.key for i in changed.instances if i.flap.since is not None}
-    began = {h.event.episode_id for h in changed.happened if h.event.kind == "firing"}
-    for h in changed.happened:
-        event = h.event
-        if event.kind == "stable":
-            for target in memory.targets(event.episode_id):
-                yield _one(changed, h.instance, replace(event, episode_id=h.instance.episode_id), target, 1)
-        if event.kind not in ("resolved", "closed", "no_data_resolved", "error_resolved"):
-            continue
-        for target, told in memory.targets(event.episode_id).items():
-            if changed.rule.definition.send_resolved or told.stateful:
-                yield _one(changed, h.instance, event, target, told.times)
-        if event.kind == "resolved" and event.episode_id in began and h.instance.key not in unsteady:
-            for target in targets:
-                yield _one(changed, h.instance, replace(event, kind="missed"), target, 1)
-
-
-def _one(changed: Changed, instance: Instance, event: Event, target: str, count: int) -> _News:
+def _one(changed: Changed, instance: Instance, event: Event, target: str, count: int, policy: Policy) -> _News:
     rule, definition = changed.rule, changed.rule.definition
-    ended = event.kind in ("resolved", "closed", "missed", "no_data_resolved", "error_resolved")
+    ended = event.kind in (*ENDS, "missed")
     detail: dict[str, object] = {
         "severity": definition.severity,
         "unit": changed.metric.unit if changed.metric else "",
@@ -244,14 +260,14 @@ def _one(changed: Changed, instance: Instance, event: Event, target: str, count:
         reason=event.reason,
         detail={key: value for key, value in detail.items() if value not in (None, {}, "")},
     )
-    return _News(target, changed, item, _group(rule, event), count)
+    return _News(target, changed, item, _group(rule, event, policy), count)
 
 
-def _group(rule: Rule, event: Event) -> str:
-    """What is told together: the news of a rule, or a cause that many rules share."""
+def _group(rule: Rule, event: Event, policy: Policy) -> str:
+    """What is told together: the news of a rule or of a model's rules, or a cause that many rules share."""
     if event.kind.startswith("no_data") and event.reason in CAUSES:
         return event.reason if event.reason == "ingest_stalled" else f"model_silent:{rule.model_id}"
-    return rule.id
+    return f"model:{rule.model_id}" if policy.group_by == "model" else rule.id
 
 
 def _grouped(news: Iterable[_News], now: datetime) -> Iterator[Notice]:
@@ -299,13 +315,12 @@ def _note_told(
     con: Connection,
     news: Sequence[_News],
     notices: Sequence[Notice],
-    capabilities: Callable[[str], Capabilities],
+    can: Mapping[str, Capabilities],
 ) -> None:
     """Note who knows of the open episodes now."""
     ids = {(notice.target, notice.group_key): notice.notice_id for notice in notices}
     told = [one for one in news if one.item.episode_id and one.item.kind in TOLD]
     if told:
-        can = {target: capabilities(target) for target in {one.target for one in told}}
         columns = {
             "episode_id": [one.item.episode_id for one in told],
             "target": [one.target for one in told],

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from detmon.alerts import compose, flapping, instances, rules
+from detmon.alerts import compose, flapping, holds, instances, rules, silences
 from detmon.alerts.instances import Happened
+from detmon.alerts.machine import Instance
+from detmon.alerts.policy import Policy
 from detmon.alerts.rules import BEHAVIOUR, Definition, Rule
-from detmon.alerts.targets import Targets
-from detmon.errors import UsageError
+from detmon.alerts.silences import Ack
+from detmon.errors import UnknownName, UsageError
 from detmon.metrics import Metric
 from detmon.store import Connection, statement
 
 
 @dataclass(frozen=True)
 class Editor:
-    """What every edit needs: the open store, the metrics, the targets of rules that name none, and the time."""
+    """What every edit needs: the open store, the metrics, the policy of telling, and the time."""
 
     con: Connection
     catalogue: Mapping[str, Metric]
-    targets: Targets
+    policy: Policy
     now: datetime
 
     def create(self, model_id: str, name: str, definition: Definition, *, replace_it: bool = False) -> Rule:
@@ -69,6 +71,35 @@ class Editor:
         self.con.execute(statement("remove_alert"), {"id": rule.id, "now": self.now})
         return rule
 
+    def forget(self, rule: Rule, labels: Mapping[str, str]) -> list[Instance]:
+        """End the instances that have these labels, as if they were gone for `forget_after`."""
+        if not labels:
+            raise UsageError("say which instances to forget", "for example source=cam-3")
+        found = self._named(rule, labels)
+        self._end(rule, found, "series gone")
+        return found
+
+    def acknowledge(self, rule: Rule, labels: Mapping[str, str], *, author: str, comment: str | None) -> list[Ack]:
+        """Note that somebody knows of the open episodes of a rule, or of those that have these labels."""
+        firing = [instance for instance in self._named(rule, labels) if instance.condition == "firing"]
+        if not firing:
+            raise UsageError(f"nothing of {rule.name!r} fires", "`detmon alert list` shows what does")
+        acks = silences.acknowledge(self.con, rule, firing, author=author, comment=comment, now=self.now)
+        known = holds.Holding({i.key: holds.by_ack(a.author) for i, a in zip(firing, acks, strict=True)})
+        holds.mark(self.con, [known.marked(instance) for instance in firing if instance.held_by is None])
+        return acks
+
+    def _named(self, rule: Rule, labels: Mapping[str, str]) -> list[Instance]:
+        """The instances of a rule that have these labels. Raises UnknownName for labels that none has."""
+        states = [instance for _, instance in instances.of_all(self.con, [rule])]
+        for name, value in labels.items():
+            values = {dict(instance.labels)[name] for instance in states if name in dict(instance.labels)}
+            if name not in rule.definition.by:
+                raise UnknownName(f"label of {rule.name!r}", name, rule.definition.by)
+            if value not in values:
+                raise UnknownName(name, value, sorted(values))
+        return [instance for instance in states if labels.items() <= dict(instance.labels).items()]
+
     def _redefine(self, rule: Rule, definition: Definition) -> Rule:
         changed = replace(rule, definition=definition)
         if set(_differing(rule.definition, definition)) & {name.rstrip("_") for name in BEHAVIOUR}:
@@ -96,14 +127,17 @@ class Editor:
 
     def _close(self, rule: Rule, reason: str) -> None:
         """End all that is open of a rule, and tell those who know."""
-        states = list(instances.load(self.con, [rule])[rule.id].values())
+        self._end(rule, [instance for _, instance in instances.of_all(self.con, [rule])], reason)
+
+    def _end(self, rule: Rule, states: Sequence[Instance], reason: str) -> None:
         slot = rule.last_slot or rule.newest_slot(self.now)
         happened = [Happened(rule, state, event) for state in states for event in flapping.close(state, slot, reason)]
         run_id = os.urandom(6).hex()
         instances.record_events(self.con, happened, run_id, self.now)
         instances.drop(self.con, states)
+        self.con.execute(statement("end_acks"), {"now": self.now})
         changed = compose.Changed(rule, self.catalogue.get(rule.definition.metric), slot, [], happened)
-        compose.tell(self.con, [changed], self.targets, run_id=run_id, now=self.now)
+        compose.tell(self.con, [changed], self.policy, holds.Holding(), run_id=run_id, now=self.now)
 
 
 def _differing(one: Definition, other: Definition) -> list[str]:

@@ -42,6 +42,11 @@ def episode(instance: Instance) -> str | None:
     return None if instance.flap.since is None else f"{instance.key}.flapping.{instance.flap.since.isoformat()}Z"
 
 
+def remedy(instance: Instance, limit: str) -> str:
+    """What would help an instance that flaps beyond `limit`, in numbers."""
+    return _remedy(instance.flap.fired, parse_duration(limit.partition("/")[2]))
+
+
 def close(instance: Instance, slot: datetime, reason: str) -> list[Event]:
     """The events with which an instance ends, also those of the machine."""
     events = machine.close(instance, slot, reason)
@@ -58,7 +63,7 @@ def _told(instance: Instance, flap: Flap, kind: str, slot: datetime, reason: str
 
 
 def _remedy(fired: Sequence[datetime], within: timedelta) -> str:
-    longest = max(later - earlier for earlier, later in pairwise(fired))
+    longest = max((later - earlier for earlier, later in pairwise(fired)), default=within)
     return (
         f"fired {len(fired)} times within {format_duration(within)}; "
         f"--keep-firing-for {format_duration(longest)} would have made it one episode"

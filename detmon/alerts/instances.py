@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,12 @@ from detmon.times import format_duration, parse_instant
 COLUMNS = (
     "condition", "active_since", "fired_at", "recovering_since", "episode_id", "peak", "health", "health_since",
     "health_reason", "told", "health_episode_id", "ever", "state", "state_since", "value", "n", "last_slot",
-    "last_data_slot",
+    "last_data_slot", "held_by",
 )  # fmt: skip
 """The columns of an instance that are fields of `Instance` as they stand."""
+
+HELD_EVENTS = ("firing", "no_data", "error", "flapping")
+"""News that silences, windows and inhibition hold back; what ends is always told."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,11 @@ class Happened:
     instance: Instance
     event: Event
 
-    def record(self, now: datetime) -> AlertEvent:
-        """What `alert check` reports; `late_by` where a firing is told later than the next slots would have."""
+    def record(self, now: datetime, held_by: str | None) -> AlertEvent:
+        """What `alert check` reports; `late_by` where a firing is told later than the next slots would have.
+
+        `held_by` is what holds the instance's news back now.
+        """
         rule, event = self.rule, self.event
         late = now - event.slot if event.kind == "firing" else None
         if late is not None and late <= 2 * rule.definition.every + rule.definition.delay:
@@ -57,6 +63,7 @@ class Happened:
             metric=rule.definition.metric,
             operator=rule.definition.operator,
             detail=self.event.detail,
+            held_by=held_by if event.kind in HELD_EVENTS else None,
         )
 
     @property
@@ -91,6 +98,13 @@ def load(con: Connection, rules: Iterable[Rule]) -> dict[str, dict[Labels, Insta
             **{name: values[name] for name in COLUMNS},
         )
     return found
+
+
+def of_all(con: Connection, rules: Iterable[Rule]) -> Iterator[tuple[Rule, Instance]]:
+    """Every instance of `rules`, with its rule."""
+    listed = list(rules)
+    stored = load(con, listed)
+    return ((rule, instance) for rule in listed for instance in stored.get(rule.id, {}).values())
 
 
 def _flap(text: str | None) -> Flap:
@@ -163,7 +177,7 @@ def instance_record(rule: Rule, instance: Instance) -> AlertInstance:
         condition=instance.condition,
         health_reason=instance.health_reason,
         hint=instance.detail.get("hint"),
-        held_by=None,
+        held_by=instance.held_by,
         metric=rule.definition.metric,
         operator=rule.definition.operator,
         threshold=rule.definition.threshold,

@@ -117,6 +117,8 @@ class Instance:
     last_slot: datetime | None = None
     last_data_slot: datetime | None = None
     flap: Flap = Flap()
+    held_by: str | None = None
+    """What held its notices back at the last check."""
 
 
 def step(before: Instance, rule: Behaviour, slot: datetime, outcome: Outcome) -> tuple[Instance, list[Event]]:

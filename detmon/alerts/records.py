@@ -30,6 +30,7 @@ class AlertEvent(Record):
     metric: str
     operator: str
     detail: Mapping[str, Any]
+    held_by: str | None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class AlertRow(Record):
     since: datetime | None
     labels: Mapping[str, str]
     detail: Mapping[str, Any]
+    held_by: str | None
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def rows(con: Connection, rules: Iterable[Rule]) -> list[AlertRow]:
                     since=instance.state_since,
                     labels=dict(instance.labels),
                     detail=instances.compared(instance),
+                    held_by=instance.held_by,
                 )
             )
         if rule.id not in stored:
@@ -178,6 +180,7 @@ def _row(
     since: datetime | None = None,
     labels: Mapping[str, str] | None = None,
     detail: Mapping[str, Any] | None = None,
+    held_by: str | None = None,
 ) -> AlertRow:
     said = rule.definition
     return AlertRow(
@@ -195,6 +198,7 @@ def _row(
         since,
         labels or {},
         detail or {},
+        held_by,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detmon.cli import options, output
+from detmon.cli import options, output, silence
 from detmon.records import comparison
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from detmon.alerts.show import AlertRule
 
 app = options.noun()
+app.add_typer(silence.app, name="silence")
 
 Alert = Annotated[str, typer.Argument(help="The alert's id or name.")]
 Model = Annotated[str | None, typer.Option("--model", help="Its model, where the name is not enough.")]
@@ -168,6 +169,7 @@ def list_(
         "threshold",
         "window",
         "since",
+        "held_by",
     ]
     rows = options.client(ctx).list_alerts(model)
     chosen = options.chosen(format, json)
@@ -235,6 +237,42 @@ def disable(ctx: typer.Context, alert: Alert, model: Model = None, json: options
     _print_rule(options.client(ctx).disable_alert(alert, model), json)
 
 
+@app.command("ack")
+def ack(
+    ctx: typer.Context,
+    alert: Alert,
+    labels: Annotated[list[str] | None, typer.Argument(metavar="[K=V]...", help="Only what has these labels.")] = None,
+    model: Model = None,
+    comment: Annotated[str | None, typer.Option(help="What is being done about it.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who (default: your user name).")] = None,
+    json: options.Json = False,
+    format: options.Rows = output.Format.table,
+) -> None:
+    """Say that somebody knows of what fires: no more reminders of it. It ends with the episode.
+
+    Example: detmon alert ack "Low Confidence Alert" source=cam-3 --comment "on it"
+    """
+    acks = options.client(ctx).ack_alert(alert, options.pairs(labels), model, comment=comment, author=author)
+    output.rows(acks, ["alert", "labels", "author", "comment"], format=options.chosen(format, json))
+
+
+@app.command("forget")
+def forget(
+    ctx: typer.Context,
+    alert: Alert,
+    labels: Annotated[list[str], typer.Argument(metavar="K=V...", help="The labels of what is gone.")],
+    model: Model = None,
+    json: options.Json = False,
+    format: options.Rows = output.Format.table,
+) -> None:
+    """Drop what is gone for good (a camera): what is open of it is closed, and told so.
+
+    Example: detmon alert forget "Camera down" source=cam-3
+    """
+    gone = options.client(ctx).forget_alert(alert, options.pairs(labels), model)
+    output.rows(gone, ["alert", "model_id", "labels", "state"], format=options.chosen(format, json))
+
+
 def _print_rule(rule: AlertRule, json: bool) -> None:
     if json:
         output.document(rule)
@@ -255,4 +293,6 @@ def _event_line(event: AlertEvent) -> str:
     if event.reason:
         parts.append(event.reason)
     parts.append(f"since {(event.fired_at or event.slot):%Y-%m-%dT%H:%MZ}")
+    if event.held_by:
+        parts.append(f"held by {event.held_by.replace(':', ' ', 1)}")
     return "  ".join(parts)

@@ -76,11 +76,15 @@ class Verbs(TyperGroup):
     def __init__(self, app: typer.Typer, **attrs: Any) -> None:
         super().__init__(no_args_is_help=True, rich_markup_mode=None, **attrs)
         self.verbs = {str(verb.name): verb for verb in app.registered_commands}
+        self.nouns = {str(noun.name): noun for noun in app.registered_groups}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.verbs)
+        return [*self.verbs, *self.nouns]
 
     def get_command(self, ctx: Any, name: str) -> Any:
+        if name in self.nouns:
+            inner = self.nouns[name].typer_instance
+            return Verbs(inner, name=name, help=inner.info.help) if inner else None
         if name not in self.verbs:
             return None
         return get_command_from_info(self.verbs[name], pretty_exceptions_short=False, rich_markup_mode=None)

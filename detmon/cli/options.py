@@ -17,9 +17,9 @@ Rows = Annotated[Format, typer.Option("--format", help="How to print the rows.")
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 1 on a finding, 3 when it cannot be decided.")]
 
 
-def noun() -> typer.Typer:
-    """The app of a noun with several verbs."""
-    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+def noun(help: str | None = None) -> typer.Typer:
+    """The app of a noun with several verbs; `help` is for a noun below another one."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, help=help)
 
 
 def client(ctx: typer.Context) -> Client:

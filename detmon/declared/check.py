@@ -10,6 +10,8 @@ from typing import Any
 
 from detmon import gate, metrics, notify, reviewed
 from detmon.ab_tests import settings as comparisons
+from detmon.alerts import policy
+from detmon.alerts.regex import Re2
 from detmon.config import KEYS, Config
 from detmon.declared import reading
 from detmon.declared.schema import Schema, schema
@@ -19,8 +21,9 @@ from detmon.formats import Source
 from detmon.ingest import sources
 from detmon.notify import settings
 from detmon.notify.settings import default_targets
+from detmon.store import connect
 
-PLAIN = ("backend", "ingest", "notify", "plugins", "maintenance", "inhibit", "training", "anomaly")
+PLAIN = ("backend", "ingest", "notify", "plugins", "training", "anomaly")
 """Tables whose types nobody else checks before they are used."""
 
 
@@ -117,11 +120,14 @@ def _said(wanted: Schema) -> str:
 
 def _tables(config: Config, wrong: set[str], found: Collector) -> None:
     """What each feature says of its own table."""
+    full_match = Re2(connect())
     readers: Mapping[str, Callable[[Config], object]] = {
         "drift": drift.constants,
         "ab": comparisons.settings,
         "quality": reviewed.settings,
         "notify": settings.read,
+        "maintenance": lambda config: policy.check_patterns(policy.maintenance(config), (), full_match),
+        "inhibit": lambda config: policy.check_patterns((), policy.inhibitions(config), full_match),
     }
     for table, read in readers.items():
         if table not in wrong:

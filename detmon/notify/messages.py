@@ -195,7 +195,7 @@ def _story(item: Item, zone: tzinfo) -> str:
     if item.kind == "reminder":
         count = item.detail.get("count")
         nth = f", {_ordinal(count)} reminder" if isinstance(count, int) else ""
-        return f"still firing {since}{nth}".rstrip()
+        return f"still firing {since}{nth}{because}".rstrip()
     if item.kind in ("missed", "resolved", "closed"):
         ended = {"missed": "resolved"}.get(item.kind, item.kind)
         peak = item.detail.get("peak")
