@@ -61,6 +61,14 @@ KEYS: dict[str, tuple[str, ...]] = {
         "host", "port", "tls", "ca_file", "username", "password", "from", "subject_state", "allow_plain_secrets",
     ),
     "notify.sendmail": ("path", "from", "subject_state"),
+    "notify.webhook": (ANY_TABLE,),
+    "notify.webhook.*": ("url", "secret", "format", "authorization", "allow_http", "allow_plain_secrets"),
+    "notify.alertmanager": (ANY_TABLE,),
+    "notify.alertmanager.*": ("url", "authorization", "allow_http", "allow_plain_secrets"),
+    "notify.pagerduty": (ANY_TABLE,),
+    "notify.pagerduty.*": ("routing_key", "url", "allow_http", "allow_plain_secrets"),
+    "notify.apprise": (ANY_TABLE,),
+    "notify.apprise.*": ("url", "allow_plain_secrets"),
     "notify.slack": ("token", "webhook", "webhooks", "api_url", "allow_plain_secrets", "allow_http"),
 }  # fmt: skip
 """The known keys of each table; `*` in a table's name stands for a name of the user's."""
@@ -197,12 +205,9 @@ def check_keys(data: dict[str, Any], file: Path, table: str = "", shown: str = "
         if known is not None and not _known(key, value, known):
             alike = nearest(key, known)
             where = f" in [{shown}]" if shown else ""
-            yield ConfigError(
-                f"{file}: unknown key {key!r}{where}",
-                f"did you mean {alike!r}?"
-                if alike
-                else "known: " + ", ".join(name for name in known if name != ANY_TABLE),
-            )
+            names = ", ".join(name for name in known if name != ANY_TABLE)
+            hint = f"known: {names}" if names else f"it belongs into a table of its own, [{shown}.NAME]"
+            yield ConfigError(f"{file}: unknown key {key!r}{where}", f"did you mean {alike!r}?" if alike else hint)
             del data[key]
             continue
         path, general = (f"{table}.{key}", f"{table}.*") if table else (key, "*")
@@ -237,7 +242,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 TEMPLATE = "template.toml"
-SECRET_KEYS = ("password", "token", "secret", "routing_key", "webhook", "webhooks", "url")
+SECRET_KEYS = ("password", "token", "secret", "routing_key", "webhook", "webhooks", "url", "authorization")
 
 
 def write_template(folder: Path) -> Path:

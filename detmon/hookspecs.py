@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 import pluggy
 
-from detmon.times import format_instant
+from detmon.errors import TargetError
+from detmon.times import aware_utc, format_instant
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -247,8 +248,9 @@ class SendContext(Protocol):
     """What a notifier gets beside the message.
 
     `deadline` is a `time.monotonic()` value. `receipt` is that of the first notice of the oldest open episode in the
-    message, for threads and updates. `config` is the scheme's table. `console` is where text for the person at the
-    terminal goes: stdout, or stderr when stdout carries JSON.
+    message, for threads and updates. `config` is the scheme's table, or the target's own: `[notify.SCHEME.NAME]` for
+    `SCHEME:NAME`. `console` is where text for the person at the terminal goes: stdout, or stderr when stdout carries
+    JSON.
     """
 
     @property
@@ -299,6 +301,24 @@ class NotifierConfig:
     """An environment variable (also `…_FILE`) that is no secret; None when there is none."""
     http: Http | None = None
     """For `check`; `send` has its own."""
+    sections: Callable[[str], NotifierConfig] | None = None
+
+    def named(self, name: str) -> NotifierConfig:
+        """The settings of the target `SCHEME:name`: its table `[notify.SCHEME.name]`, empty where there is none."""
+        if self.sections is not None:
+            return self.sections(name)
+        table = self.table.get(name)
+        return replace(self, table=table if isinstance(table, Mapping) else {})
+
+    def text(self, key: str) -> str | None:
+        """A key of the table as text; a reference (`env:NAME`, `file:/path`) stands for what it names."""
+        written = self.table.get(key)
+        if written is None:
+            return None
+        if not str(written).startswith(("env:", "file:")):
+            return str(written)
+        found = self.secret(str(written))
+        return found.reveal() if found else None
 
 
 class Notifier:
@@ -325,6 +345,71 @@ class Notifier:
     def preview(self, target: Target, message: Message, ctx: SendContext) -> str:
         """What `send` would hand over, for people: `notify test --dry-run`. Sends nothing, needs no secret."""
         return f"{message.title}\n\n{message.text}"
+
+
+class NamedNotifier(Notifier):
+    """Base of notifiers whose targets are names: what `SCHEME:NAME` needs stands in `[notify.SCHEME.NAME]`.
+
+    So no address, which may be a secret, is in a rule.
+    """
+
+    def parse(self, rest: str) -> Target:
+        """The target of a name; raises TargetError for what is none, such as a URL."""
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", rest):
+            return Target(self.scheme, rest, rest)
+        raise TargetError(
+            f"'{self.scheme}:…' takes a name, not an address" if "/" in rest else f"'{self.scheme}:{rest}' is no name",
+            f"write {self.scheme}:ops, and its settings into [notify.{self.scheme}.ops]",
+        )
+
+    def settings(self, target: Target) -> NotifierConfig:
+        """The settings of one target."""
+        return (self.config or NotifierConfig({}, lambda name: None)).named(target.rest)
+
+    def table_name(self, target: Target) -> str:
+        """The table of one target, as messages name it."""
+        return f"[notify.{target.scheme}.{target.rest}]"
+
+
+def outcome_of(answer: Response, now: datetime, who: str) -> Outcome:
+    """What the status of an HTTP answer means: 2xx Sent; 408, 425, 429 and 5xx Retry; everything else Permanent.
+
+    `who` answered. 502 and 504 leave open whether the message arrived; a pause that is asked for (Retry-After) is kept.
+    """
+    status = answer.status_code
+    if 200 <= status < 300:
+        return Sent()
+    said = next(iter(answer.text.strip().splitlines()), "")[:200]
+    reason = f"{who} answered {status}" + (f": {said}" if said else "")
+    if status == 429:
+        return Retry(reason, after=retry_after(answer, now) or DEFAULT_PAUSE)
+    if status in (408, 425) or status >= 500:
+        doubtful = status in (408, 502, 504)
+        return Retry(reason, retry_after(answer, now), ambiguous=doubtful, soon=status >= 500 and not doubtful)
+    if 300 <= status < 400:
+        return Permanent(reason, "redirects are not followed: name the final address")
+    return Permanent(reason)
+
+
+DEFAULT_PAUSE = 30.0
+"""Seconds to wait after a 429 that names no time."""
+
+
+def retry_after(answer: Response, now: datetime) -> float | None:
+    """The pause in seconds that an answer asks for, as seconds or as an HTTP date; None when it names none."""
+    from email.utils import parsedate_to_datetime
+
+    text = answer.headers.get("Retry-After")
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (aware_utc(parsedate_to_datetime(text)) - aware_utc(now)).total_seconds())
+    except ValueError:
+        return None
 
 
 class RegisterNotifier(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +54,8 @@ class Channels:
             raise
         except Exception as error:
             raise TargetError(f"{text!r}: the plugin cannot read it ({type(error).__name__})") from error
-        return Channel(target, notifier, settings)
+        own = isinstance(settings.table.get(target.rest), Mapping)
+        return Channel(target, notifier, settings.section(target.rest) if own else settings)
 
     def capabilities(self, text: str) -> Capabilities | None:
         """What the channel of a target can do; None when its plugin cannot say."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0
 _METADATA_NAMES = ("metadata", "metadata.google.internal", "instance-data")
+_METADATA_ADDRESSES = frozenset(ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200"))
+"""Where clouds answer beside the link-local 169.254.169.254."""
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class HttpClient:
@@ -81,7 +84,7 @@ def refused(url: str, *, allow_http: bool = False) -> str | None:
     if parts.scheme not in ("http", "https") or not host:
         return "the address must begin with https://"
     addresses = _addresses(host, port)
-    if host.lower().rstrip(".") in _METADATA_NAMES or any(address.is_link_local for address in addresses):
+    if host.lower().rstrip(".") in _METADATA_NAMES or any(map(_is_metadata, addresses)):
         return "link-local and metadata addresses are refused"
     local = bool(addresses) and all(address.is_loopback for address in addresses)
     if parts.scheme == "http" and not (local or allow_http):
@@ -89,12 +92,17 @@ def refused(url: str, *, allow_http: bool = False) -> str | None:
     return None
 
 
-def _addresses(host: str, port: int | None) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _is_metadata(address: _Address) -> bool:
+    return address.is_link_local or address in _METADATA_ADDRESSES
+
+
+def _addresses(host: str, port: int | None) -> list[_Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    return [getattr(address, "ipv4_mapped", None) or address for address in addresses]
 
 
 def _keep_headers(request: Any) -> Any:

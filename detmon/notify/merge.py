@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from detmon.hookspecs import Item
 from detmon.notices import Notice, digest, first_kind
@@ -41,8 +41,12 @@ class Merge:
 
 
 def split(rows: Iterable[Waiting]) -> list[Merge]:
-    """One row an item, for channels that want it so; each keeps the place of the row it comes from."""
-    return [Merge((row,), tuple(_part(row, item) for item in row.notice.items)) for row in rows if row.notice.items[1:]]
+    """One row an item, for channels that want it so; together they have the place of the row they come from."""
+    return [
+        Merge((row,), tuple(_part(row, item, place) for place, item in enumerate(row.notice.items)))
+        for row in rows
+        if len(row.notice.items) > 1
+    ]
 
 
 def backlog(
@@ -116,9 +120,12 @@ def _origins(row: Waiting, merges: Iterable[Merge]) -> tuple[Waiting, ...]:
     return next((merge.old for merge in merges if merge.rows == (row,)), (row,))
 
 
-def _part(row: Waiting, item: Item) -> Waiting:
+def _part(row: Waiting, item: Item, place: int) -> Waiting:
+    created_at = row.created_at + timedelta(microseconds=place)  # rows of one `seq` are in the order of their making
     notice = replace(row.notice, kind=item.kind, items=(item,))
-    return replace(row, notice_id=digest([row.notice_id, item.subject, item.kind]), notice=notice)
+    return replace(
+        row, notice_id=digest([row.notice_id, item.subject, item.kind]), notice=notice, created_at=created_at
+    )
 
 
 def _one(rows: Sequence[Waiting], items: Sequence[Item], group_key: str, kind: str | None = None) -> Waiting:

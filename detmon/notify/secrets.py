@@ -62,9 +62,16 @@ class Settings:
         """A value that is no secret: from the environment variable `name`, or the file that `name_FILE` names."""
         return _from_environment(name)
 
+    def section(self, name: str) -> Settings:
+        """The settings of one target: the table `name` in this one, empty where there is none."""
+        table = self.table.get(name)
+        return Settings(f"{self.scheme}.{name}", table if isinstance(table, Mapping) else {}, self._redact)
+
     def config(self) -> NotifierConfig:
         """What the plugin's factory gets."""
-        return NotifierConfig(self.table, self.secret, self.setting, self.http())
+        return NotifierConfig(
+            self.table, self.secret, self.setting, self.http(), lambda name: self.section(name).config()
+        )
 
     def http(self) -> HttpClient:
         """What the plugin reaches the network with."""

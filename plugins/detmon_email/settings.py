@@ -60,8 +60,4 @@ def _setting(config: NotifierConfig, key: str, *variables: str) -> str | None:
     written = config.table.get(key)
     if written is None:
         return next((value for name in variables if (value := config.setting(name))), None)
-    text = str(written)
-    if text.startswith(("env:", "file:")):
-        found = config.secret(text)
-        return found.reveal() if found else None
-    return text
+    return config.text(key)

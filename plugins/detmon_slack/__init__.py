@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from detmon.errors import TargetError
 from detmon.hookspecs import (
+    DEFAULT_PAUSE,
     Capabilities,
     Message,
     MissingSetting,
@@ -26,12 +26,11 @@ from detmon.hookspecs import (
     Sent,
     Target,
     hookimpl,
+    retry_after,
 )
-from detmon.times import aware_utc
 from detmon_slack import layout
 
 API = "https://slack.com/api/"
-DEFAULT_PAUSE = 30.0
 _CHANNEL = re.compile(r"#[^\s#@<>&,:]{1,80}|[CGD][A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}")
 _TRY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "invalid_payload")
 _TRY_SHORT = ("msg_blocks_too_long", "msg_too_long")
@@ -196,7 +195,7 @@ def _api_outcome(answer: Response, now: datetime) -> Outcome:
         return Sent({key: str(body[key]) for key in ("channel", "ts") if body.get(key)})
     word = str(body.get("error", "unknown_error"))
     if word in _LATER:
-        return Retry(word, after=_pause(answer, now))
+        return Retry(word, after=retry_after(answer, now))
     if word in _UNKNOWN_FATE:
         return Retry(word, ambiguous=True)
     return Permanent(word, _HINTS.get(word))
@@ -214,28 +213,13 @@ def _http_outcome(answer: Response, now: datetime) -> Retry | Permanent:
     said = answer.text.strip()
     word = said if re.fullmatch(r"[a-z_]{2,60}", said) else ""
     if status == 429:
-        return Retry(word or "429 too many requests", after=_pause(answer, now) or DEFAULT_PAUSE)
+        return Retry(word or "429 too many requests", after=retry_after(answer, now) or DEFAULT_PAUSE)
     if status >= 500:
         doubtful = status in (502, 504)
         return Retry(word or f"Slack answered {status}", ambiguous=doubtful, soon=not doubtful)
     if status >= 400:
         return Permanent(word or f"Slack answered {status}", _HINTS.get(word))
     return Retry(f"answered {status}: a proxy, not Slack?")
-
-
-def _pause(answer: Response, now: datetime) -> float | None:
-    """Retry-After: seconds, or an HTTP date."""
-    text = answer.headers.get("Retry-After")
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (aware_utc(parsedate_to_datetime(text)) - aware_utc(now)).total_seconds())
-    except ValueError:
-        return None
 
 
 @hookimpl
