@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from detmon import config as configuration
 from detmon import models, times
-from detmon.errors import Collector, UnknownName, UsageError
+from detmon.errors import Collector, OperationError, UnknownName, UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
 from detmon.store import Connection, Store, statement, transaction
 
@@ -530,7 +530,10 @@ class Client:
             return found
         from detmon.notify import deliver
 
-        delivery = deliver(self.store, self.config, now=now, console=console or sys.stdout)
+        try:
+            delivery = deliver(self.store, self.config, now=now, console=console or sys.stdout)
+        except OperationError as error:  # what was decided is committed, and is reported
+            delivery = Delivery(problems=(f"{error.message} ({error.hint})",), locked=True)
         return dataclasses.replace(found, delivery=delivery)
 
     def send_heartbeat(self, url: str | None, path: str = "") -> None:

@@ -93,7 +93,8 @@ class Settings(Record):
 class Delivery(Record):
     """What a run did with the outbox: `sent`, `merged` by it; waiting, dead and on their way elsewhere after it.
 
-    `problems` are lines for people; `overdue`: something waits longer than `overdue_after`.
+    `problems` are lines for people; `overdue`: something waits longer than `overdue_after`; `locked`: another process
+    held the store for too long, and the rest is left to the next run.
     """
 
     sent: int = 0
@@ -103,11 +104,12 @@ class Delivery(Record):
     merged: int = 0
     problems: tuple[str, ...] = ()
     overdue: bool = False
+    locked: bool = False
 
     @property
     def failed(self) -> bool:
-        """Whether the run must say so by its exit code: a dead or an overdue notice."""
-        return self.dead > 0 or self.overdue
+        """Whether the run must say so by its exit code: a dead or an overdue notice, or a store that stayed locked."""
+        return self.dead > 0 or self.overdue or self.locked
 
 
 @dataclass(frozen=True)
