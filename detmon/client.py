@@ -19,6 +19,7 @@ from detmon.store import Connection, Store, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
+    from detmon.alerts.backtest import Backtest
     from detmon.alerts.edit import Editor
     from detmon.alerts.policy import Policy
     from detmon.alerts.records import AlertCheck, AlertInstance
@@ -417,6 +418,37 @@ class Client:
         with self.store.reading() as con:
             removed = any(rule.id == id_or_name for rule in rules.every(con, deleted=True))
             return show.history(con, rules.pick(rules.every(con, deleted=removed), id_or_name, model_id))
+
+    def backtest_alert(
+        self,
+        id_or_name: str | None = None,
+        model_id: str | None = None,
+        condition: Mapping[str, Any] | None = None,
+        *,
+        period: str | None = None,
+        **fields: Any,
+    ) -> Backtest:
+        """What a rule would have done over a `period` (default: the last 28 days of its model's data).
+
+        The rule is a stored one, one that `condition` and `fields` define as in `create_alert`, or a stored one with
+        those fields changed. Nothing is written.
+        """
+        from detmon.alerts import backtest, rules
+        from detmon.metrics import catalogue
+
+        said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
+        known, now = catalogue(self.config), self.now()
+        with self.store.reading() as con:
+            if id_or_name is not None:
+                rule = rules.pick(rules.every(con), id_or_name, model_id)
+                rule = rules.altered(rule, said, metrics=known) if said else rule
+            elif model_id is None:
+                raise UsageError("name an alert, or give --model and the options of `detmon alert create`")
+            else:
+                rule = rules.draft(models.find(con, model_id).id, rules.define(said, metrics=known), now)
+            zone = times.parse_zone(models.find(con, rule.model_id).zone or "UTC")
+            span = times.parse_period(period, now, zone) if period else None
+            return backtest.backtest(con, known, rule, backtest.slots_of(con, rule, now, span))[0]
 
     def enable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Go on with a paused rule; the slots of the pause are not made up."""

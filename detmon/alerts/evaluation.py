@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from detmon import failpoints, metrics
 from detmon.alerts import flapping, instances, machine, outcomes
@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # most rules need neither
     from detmon.alerts import anomaly
     from detmon.alerts.relative import Normal
 
+Watch: TypeAlias = Callable[[Labels, datetime, Outcome], None]
+"""Is told what each slot found for each label set."""
+
 
 @dataclass
 class Evaluated:
@@ -34,6 +37,7 @@ class Evaluated:
     happened: list[Happened] = field(default_factory=list)
     errors: dict[datetime, str] = field(default_factory=dict)
     gone: list[Instance] = field(default_factory=list)
+    watch: Watch | None = None
 
     @property
     def rule(self) -> Rule:
@@ -138,10 +142,15 @@ def evaluate(
         reader.close()
 
 
-def evaluate_rule(due: Due, facts: Facts, stored: Mapping[Labels, Instance]) -> Evaluated:
+def evaluate_rule(
+    due: Due,
+    facts: Facts,
+    stored: Mapping[Labels, Instance],
+    watch: Watch | None = None,
+) -> Evaluated:
     """One rule after its due slots, from the instances it had before."""
     rule = due.rule
-    result = Evaluated(due, facts.catalogue.get(rule.definition.metric), stored, dict(stored))
+    result = Evaluated(due, facts.catalogue.get(rule.definition.metric), stored, dict(stored), watch=watch)
     if due.skipped:
         for labels, instance in result.instances.items():
             after, events = machine.skip(instance, due.skipped[1])
@@ -206,10 +215,12 @@ def _instance(result: Evaluated, labels: Labels) -> Instance:
 
 
 def _step(result: Evaluated, labels: Labels, slot: datetime, outcome: Outcome) -> None:
+    if result.watch:
+        result.watch(labels, slot, outcome)
     before = _instance(result, labels)
     after, events = machine.step(before, result.rule.definition, slot, outcome)
     if after.last_data_slot is None:
-        after = replace(after, last_data_slot=slot)  # the clock of forget_after starts now
+        after = machine.changed(after, last_data_slot=slot)  # the clock of forget_after starts now
     after, flaps = flapping.follow(after, result.rule.definition.flap, slot, events)
     result.instances[labels] = after
     result.happened += [Happened(result.rule, after, event) for event in (*events, *flaps)]

@@ -22,6 +22,8 @@ def follow(instance: Instance, limit: str, slot: datetime, events: Sequence[Even
     """
     if limit == "off":
         return (replace(instance, flap=Flap()) if instance.flap != Flap() else instance), []
+    if not events and instance.flap.since is None:
+        return instance, []
     times, _, length = limit.partition("/")
     within = parse_duration(length)
     flap = instance.flap

@@ -123,6 +123,9 @@ class Instance:
 
 def step(before: Instance, rule: Behaviour, slot: datetime, outcome: Outcome) -> tuple[Instance, list[Event]]:
     """The instance after `slot`, and what happened."""
+    if _is_quiet(before) and outcome.kind is None and breach(rule, outcome, firing=False) is False:
+        after = changed(before, value=outcome.value, n=outcome.n, detail=_detail(outcome), last_slot=slot)
+        return (changed(after, last_data_slot=slot) if outcome.rows else after), []
     machine = _Step(before, rule, slot, outcome)
     machine.health()
     machine.condition()
@@ -149,12 +152,35 @@ def is_breach(rule: Behaviour, value: float, *, firing: bool) -> bool:
     if rule.operator == "anomaly":
         score = {"up": value, "down": -value}.get(rule.direction, abs(value))
         return score >= rule.threshold or (recover is not None and abs(value) >= recover)
-    whole = (
-        1.0 if rule.relative_to else 0.0
-    )  # a change of -0.1 is the value 0.9: so "equal" means the same as elsewhere
-    return any(
-        breaks(rule.operator, value + whole, limit + whole) for limit in (rule.threshold, recover) if limit is not None
-    )
+    whole = 1.0 if rule.relative_to else 0.0  # a change of -0.1 is the value 0.9: "equal" means the same as elsewhere
+    if breaks(rule.operator, value + whole, rule.threshold + whole):
+        return True
+    return recover is not None and breaks(rule.operator, value + whole, recover + whole)
+
+
+def breach(rule: Behaviour, outcome: Outcome, *, firing: bool) -> bool | None:
+    """Whether an outcome is a breach; None where it is no evidence, so that the condition is held."""
+    if outcome.kind is not None:
+        return {"ok": False, "alerting": True}.get(policy(rule, outcome) or "")
+    compared = outcome.value if outcome.compared is None else outcome.compared
+    return None if compared is None else is_breach(rule, compared, firing=firing)
+
+
+def policy(rule: Behaviour, outcome: Outcome) -> str | None:
+    """What the rule says of an outcome that is no value."""
+    if outcome.kind is None:
+        return None
+    said = rule.no_data if outcome.kind == "no_data" else rule.on_error
+    if outcome.reason == LEARNING and said == "alerting":
+        return "keep"  # data is there; what is usual is not known yet
+    return said
+
+
+def changed(instance: Instance, **fields: Any) -> Instance:
+    """`dataclasses.replace` without its checks: a backtest takes a million steps."""
+    after = object.__new__(Instance)
+    after.__dict__.update(instance.__dict__, **fields)
+    return after
 
 
 def close(before: Instance, slot: datetime, reason: str) -> list[Event]:
@@ -174,8 +200,17 @@ def skip(before: Instance, slot: datetime) -> tuple[Instance, list[Event]]:
         return before, []
     state = "ok" if before.state == "pending" else before.state
     since = slot if state != before.state else before.state_since
-    after = replace(before, condition="ok", active_since=None, state=state, state_since=since)
+    after = changed(before, condition="ok", active_since=None, state=state, state_since=since)
     return after, [Event("cleared", slot, reason="slots skipped")]
+
+
+def _is_quiet(instance: Instance) -> bool:
+    """Whether a further value that is no breach changes nothing but that value."""
+    return instance.condition == instance.health == instance.state == "ok" and instance.ever
+
+
+def _detail(outcome: Outcome) -> dict[str, Any]:
+    return {**outcome.detail, "hint": outcome.hint} if outcome.hint else outcome.detail
 
 
 class _Step:
@@ -188,9 +223,7 @@ class _Step:
         self.slot = slot
         self.outcome = outcome
         self.events: list[Event] = []
-        self.policy = rule.no_data if outcome.kind == "no_data" else rule.on_error if outcome.kind == "error" else None
-        if outcome.reason == LEARNING and self.policy == "alerting":
-            self.policy = "keep"  # data is there; what is usual is not known yet
+        self.policy = policy(rule, outcome)
 
     def emit(
         self, kind: str, reason: str | None = None, episode_id: str | None = None, since: datetime | None = None
@@ -203,7 +236,7 @@ class _Step:
         )
 
     def change(self, **fields: Any) -> None:
-        self.now = replace(self.now, **fields)
+        self.now = changed(self.now, **fields)
 
     def health(self) -> None:
         kind, learning = self.outcome.kind, self.outcome.reason == LEARNING
@@ -220,21 +253,14 @@ class _Step:
         self.change(health_reason=self.outcome.reason)
 
     def condition(self) -> None:
-        breach = self._breach()
-        if breach is None:
+        found = breach(self.rule, self.outcome, firing=self.now.condition == "firing")
+        if found is None:
             if self.policy == "no_data" and self.now.condition == "pending":
                 self._clear()
-        elif breach:
+        elif found:
             self._breached()
         else:
             self._recovered()
-
-    def _breach(self) -> bool | None:
-        """True, False, or None: hold."""
-        if self.outcome.value is not None and self.outcome.kind is None:
-            compared = self.outcome.value if self.outcome.compared is None else self.outcome.compared
-            return is_breach(self.rule, compared, firing=self.now.condition == "firing")
-        return {"ok": False, "alerting": True}.get(self.policy or "")
 
     def _breached(self) -> None:
         self.change(recovering_since=None)
@@ -284,14 +310,13 @@ class _Step:
         since = {"firing": self.now.fired_at, "pending": self.now.active_since}.get(
             state, self.now.health_since if state in ("no_data", "error") else None
         ) or (self.before.state_since if same else self.slot)
-        detail = {**o.detail, "hint": o.hint} if o.hint else o.detail
-        return replace(
+        return changed(
             self.now,
             state=state,
             state_since=since,
             value=o.value,
             n=o.n,
-            detail=detail,
+            detail=_detail(o),
             last_slot=self.slot,
             last_data_slot=self.slot if o.rows else self.now.last_data_slot,
         )

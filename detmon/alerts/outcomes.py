@@ -15,6 +15,7 @@ DECISIVE = 0.01
 FEWEST = 20
 """Below so many images no quantile is judged."""
 LONGEST_REASON = 256
+_NOTHING = Presence()
 
 
 def failed(cause: str) -> Outcome:
@@ -35,7 +36,7 @@ def outcome(
     measured, rows = found.get(labels), labels in found
     if measured is None:
         measured = metrics.absent(metric, labels, found, there())
-    _, n, reason = metrics.judged(metric, measured, Presence() if measured else there(), 0)
+    _, n, reason = metrics.judged(metric, measured, _NOTHING if measured else there(), 0)
     if measured is None or reason:
         return Outcome(None, n if rows else None, "no_data", reason, rows=rows)
     if rows and (hint := _too_few(rule, metric, measured, instance)):

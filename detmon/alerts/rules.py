@@ -318,6 +318,26 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
 """How each field is read; the others are text."""
 
 
+def altered(rule: Rule, said: Mapping[str, Any], *, metrics: Mapping[str, Metric]) -> Rule:
+    """The rule with some fields in a user's words changed."""
+    return replace(rule, definition=define({**rule.definition.to_dict(), **said}, metrics=metrics))
+
+
+def draft(model_id: str, definition: Definition, now: datetime, name: str = "draft") -> Rule:
+    """A rule that is stored nowhere."""
+    return Rule(
+        id="draft",
+        name=name,
+        model_id=model_id,
+        version=1,
+        enabled=True,
+        definition=definition,
+        last_slot=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 # --- stored rules --------------------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from detmon.cli import options, output, silence
+from detmon.cli.backtest_report import backtest_report
+from detmon.cli.report import ReportFormat
+from detmon.cli.report import show as show_report
 from detmon.records import comparison
 
 if TYPE_CHECKING:
@@ -70,21 +74,25 @@ def create(
 
     Example: detmon alert create low --model vehicles@3 --metric avg_confidence --operator lt --threshold .7 --window 1h
     """
-    given = {key: value for key, value in locals().items() if key in _FIELDS and value not in (None, [])}
-    if where:
-        given["where"] = options.pairs(where)
-    if label:
-        given["labels"] = options.pairs(label)
-    rule = options.client(ctx).create_alert(model, name, given, replace=replace)
+    rule = options.client(ctx).create_alert(model, name, _said(locals()), replace=replace)
     _print_rule(rule, json)
 
 
 _FIELDS = (
-    "metric", "operator", "threshold", "window", "every", "delay", "by", "for_", "keep_firing_for",
+    "metric", "operator", "threshold", "window", "every", "delay", "by", "where", "for_", "keep_firing_for",
     "recover_threshold", "relative_to", "min_samples", "no_data", "no_data_for", "on_error", "error_for", "repeat",
-    "send_resolved", "notify", "severity", "description", "runbook", "catch_up", "forget_after", "max_instances",
-    "flap", "direction", "sensitivity",
+    "send_resolved", "notify", "severity", "label", "description", "runbook", "catch_up", "forget_after",
+    "max_instances", "flap", "direction", "sensitivity",
 )  # fmt: skip
+
+
+def _said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a rule among the options that were given."""
+    said = {key: given[key] for key in _FIELDS if given[key] not in (None, [])}
+    for option, field in (("where", "where"), ("label", "labels")):
+        if option in said:
+            said[field] = options.pairs(said.pop(option))
+    return said
 
 
 @app.command("check")
@@ -144,6 +152,25 @@ def _exit_code(result: AlertCheck, wanted: bool) -> int:
         return 4
     states = {instance.state for instance in result.instances} if wanted else set()
     return 3 if states & {"no_data", "error"} else int("firing" in states)
+
+
+@app.command("backtest")
+@options.borrowing(create, _FIELDS)
+def backtest(
+    ctx: typer.Context,
+    alert: Annotated[str | None, typer.Argument(help="The alert's id or name; none: a rule by its options.")] = None,
+    period: Annotated[str | None, typer.Option(help="What is replayed (default: the last 28 days of data).")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's id or name.")] = None,
+    json: options.Json = False,
+    format: Annotated[ReportFormat, typer.Option("--format", help="How to print it.")] = ReportFormat.text,
+    **fields: Any,
+) -> None:
+    """Say how often a rule would have fired; nothing is written. The options of `create` make or change the rule.
+
+    Example: detmon alert backtest "Low Confidence Alert" --threshold 0.65 --for 15m
+    """
+    found = options.client(ctx).backtest_alert(alert, model, _said(fields), period=period)
+    show_report(backtest_report(found), found, ReportFormat.json if json else format)
 
 
 @app.command("list")

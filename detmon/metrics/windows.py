@@ -56,8 +56,9 @@ def _evenly_spaced(windows: Sequence[Window]) -> Iterable[list[Window]]:
     part: list[Window] = []
     for window in windows:
         if len(part) > 1 and window[0] - part[-1][0] != part[1][0] - part[0][0]:
-            yield part
-            part = []
+            pair = len(part) == 2  # its second may begin an even stretch
+            yield part[:1] if pair else part
+            part = part[1:] if pair else []
         part.append(window)
     yield part
 

@@ -1,0 +1,147 @@
+"""Backtests: how often a rule would have fired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Shell
+from stored import Row, at, store, text
+from test_alert_vectors import log_of, of_kind, options_of
+
+from detmon import Client
+from detmon.metrics.windows import split
+
+HOUR = 3600
+DAY = 24 * HOUR
+RULE = ("--metric", "avg_confidence", "--operator", "lt", "--threshold", "0.7", "--window", "1h", "--every", "1h")
+
+
+def hourly(confidences: dict[int, float], hours: int, *, source: str | None = None, usual: float = 0.8) -> list[Row]:
+    """40 boxes an hour from BASE on, of the usual confidence but in some hours."""
+    return [
+        Row(at(hour * HOUR + number * 60), source=source, boxes=[("car", confidences.get(hour, usual))])
+        for hour in range(hours)
+        for number in range(40)
+    ]
+
+
+def backtest(detmon: Shell, hours: float, *options: object, code: int = 0) -> Any:
+    return detmon("--now", text(hours * HOUR), "alert", "backtest", *options, "--json", code=code).json
+
+
+def contents(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the store's tables."""
+    import duckdb
+
+    with duckdb.connect(str(folder / "detmon.duckdb"), read_only=True) as con:
+        tables = [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        return {name: con.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall() for name in tables}
+
+
+@pytest.mark.parametrize("case", of_kind("state"))
+def test_it_tells_what_the_checks_found(case: dict[str, Any], detmon: Shell) -> None:
+    """The episodes of a backtest are those of the checks, for every published case without broken evaluations."""
+    if "error" in [value for _, value in case["samples"]]:
+        pytest.skip("rows cannot make an evaluation fail")
+    store(detmon.folder, [*log_of(case, "m"), Row(at(-7200), model="m")])
+    detmon("--now", text(0), "alert", "create", "rule", "--model", "m", *options_of(case))
+    slots = range(case["eval_times"][0], case["eval_times"][-1] + 1, int(case["rule"]["every"].rstrip("s")))
+    events = []
+    for slot in slots:
+        events += detmon("--now", text(slot), "alert", "check", "--json").json["events"]
+    end = text(slots[-1])
+    period = f"{text(slots[0] - slots.step)}/{end}"
+    found = detmon("--now", end, "alert", "backtest", "rule", "--period", period, "--json").json
+    starts = [event["slot"] for event in events if event["kind"] == "firing"]
+    ends = [event["slot"] for event in events if event["kind"] == "resolved"]
+    assert [episode["start"] for episode in found["episodes"]] == starts
+    assert [episode["end"] for episode in found["episodes"] if episode["end"]] == ends
+
+
+def test_episodes_of_the_last_28_days(detmon: Shell) -> None:
+    hours = 40 * 24
+    low = {2 * 24: 0.5, 20 * 24: 0.6, 20 * 24 + 1: 0.55, 35 * 24: 0.65, hours - 1: 0.1}
+    store(detmon.folder, hourly(low, hours))
+    detmon("alert", "create", "low", "--model", "m", *RULE)
+    before = contents(detmon.folder)
+    found = backtest(detmon, hours, "low")
+    assert (found["start"], found["end"]) == (text((hours - 28 * 24) * HOUR), text(hours * HOUR))
+    assert (found["evaluations"], found["judged"], found["per_week"]) == (672, 672, 0.75)
+    assert found["episodes"] == [
+        {"start": text((20 * 24 + 1) * HOUR), "end": text((20 * 24 + 3) * HOUR), "labels": {}, "peak": 0.55},
+        {"start": text((35 * 24 + 1) * HOUR), "end": text((35 * 24 + 2) * HOUR), "labels": {}, "peak": 0.65},
+        {"start": text(hours * HOUR), "end": None, "labels": {}, "peak": 0.1},
+    ]
+    assert found["no_data"] == found["errors"] == []
+    whole = backtest(detmon, hours, "low", "--period", "2024-01-01:2024-12-31")
+    assert (whole["evaluations"], len(whole["episodes"])) == (hours, 4)
+    assert contents(detmon.folder) == before
+
+
+def test_a_rule_by_its_options_and_a_stored_one_with_other_options(detmon: Shell) -> None:
+    store(detmon.folder, hourly({10: 0.6, 11: 0.6, 30: 0.6}, 48))
+    assert len(backtest(detmon, 48, "--model", "m", *RULE)["episodes"]) == 2
+    detmon("alert", "create", "low", "--model", "m", *RULE)
+    assert len(backtest(detmon, 48, "low")["episodes"]) == 2
+    assert [e["start"] for e in backtest(detmon, 48, "low", "--for", "1h")["episodes"]] == [text(12 * HOUR)]
+    assert backtest(detmon, 48, "low", "--threshold", "0.5")["episodes"] == []
+    found = Client(now=text(48 * HOUR)).backtest_alert(
+        model_id="m", condition={"metric": "avg_confidence", "operator": "lt", "threshold": 0.7, "window": "1h"}
+    )
+    assert found.every == "5m"
+    assert found.evaluations == 48 * 12 - 4  # the last image is of 20 minutes before the end
+
+
+def test_missing_data_is_no_episode(detmon: Shell) -> None:
+    rows = [*hourly({}, 100, source="a"), *hourly({40: 0.5}, 50, source="b")]
+    store(detmon.folder, rows)
+    found = backtest(detmon, 100, "--model", "m", *RULE, "--by", "source")
+    assert [(e["labels"], e["start"]) for e in found["episodes"]] == [({"source": "b"}, text(41 * HOUR))]
+    assert found["no_data"] == [{"start": text(51 * HOUR), "end": None, "labels": {"source": "b"}, "reason": "no_rows"}]
+    short = backtest(detmon, 100, "--model", "m", *RULE, "--min-samples", "1000")
+    assert (short["evaluations"], short["judged"], short["episodes"]) == (100, 0, [])
+    shown = detmon("--now", text(100 * HOUR), "alert", "backtest", "--model", "m", *RULE, "--min-samples", "1000")
+    assert "could not have been judged in 4 days: insufficient_samples" in shown.out
+
+
+def test_an_open_episode_of_a_camera_that_is_gone_ends(detmon: Shell) -> None:
+    store(detmon.folder, [*hourly({}, 100, source="a"), *hourly({49: 0.5}, 50, source="b")])
+    found = backtest(detmon, 100, "--model", "m", *RULE, "--by", "source", "--forget-after", "1d")
+    [episode] = found["episodes"]
+    assert (episode["start"], episode["end"]) == (text(50 * HOUR), text(74 * HOUR))
+
+
+def test_the_report(detmon: Shell) -> None:
+    store(detmon.folder, hourly({10: 0.6, 30: 0.6}, 72))
+    detmon("alert", "create", "low", "--model", "m", *RULE)
+    at_end = ("--now", text(72 * HOUR), "alert", "backtest", "low")
+    shown = detmon(*at_end).out
+    assert "avg_confidence lt 0.7 over 1h: would have fired 2 times in 3 days (4.7 a week)." in shown
+    assert "2024-03-04 11:00Z   2024-03-04 12:00Z   1h" in shown
+    assert "would not have fired in 3 days" in detmon(*at_end, "--threshold", "0.1").out
+    assert detmon(*at_end, "--format", "markdown").out.startswith("## low · m")
+    assert detmon(*at_end, "--format", "html").out.startswith("<!doctype html>")
+
+
+def test_what_cannot_be_replayed(detmon: Shell) -> None:
+    store(detmon.folder, hourly({}, 24))
+    detmon("model", "register", "empty")
+    nothing = backtest(detmon, 24, "--model", "empty", *RULE)
+    assert (nothing["evaluations"], nothing["per_week"], nothing["start"]) == (0, None, None)
+    assert "no predictions then" in detmon("alert", "backtest", "--model", "empty", *RULE).out
+    assert backtest(detmon, -24, "--model", "m", *RULE)["evaluations"] == 0
+    assert "name an alert" in detmon("alert", "backtest", code=2).err
+    assert "unknown alert 'lov'" in detmon("alert", "backtest", "lov", code=2).err
+    assert "needs metric" in detmon("alert", "backtest", "--model", "m", code=2).err
+    assert "unknown model 'n'" in detmon("alert", "backtest", "--model", "n", *RULE, code=2).err
+    assert "is not a period" in detmon("alert", "backtest", "--model", "m", *RULE, "--period", "soon", code=2).err
+
+
+def test_runs_of_windows() -> None:
+    windows = [(at(start), at(start + 60)) for start in (*range(0, 300, 30), 1000, *range(2000, 2100, 10))]
+    runs, rest = split([*windows, (at(5), at(6)), *windows[:3]])
+    assert [len(run.windows) for run in runs] == [10, 10]
+    assert sorted(rest) == [(at(5), at(6)), (at(1000), at(1060))]
+    assert split([]) == ([], [])
