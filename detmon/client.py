@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
     from detmon.plugins import Registry
+    from detmon.prometheus import Exported
     from detmon.quality.records import QualityReport
 
 
@@ -623,6 +624,23 @@ class Client:
 
         targets = Targets(default_targets(self.config), lambda target: capabilities(self.config, target))
         return policy.read(self.config, targets)
+
+    def export_prometheus(self, out: str | Path | None = None, window: str = "1h") -> Exported:
+        """Metrics over the last `window`, alerts and counters in the text format of Prometheus, in `out` if given."""
+        from detmon import prometheus
+        from detmon.metrics import catalogue
+
+        now, length = self.now(), times.parse_duration(window)
+        if length <= timedelta():
+            raise UsageError("window must be longer than nothing")
+        with self.store.reading() as con:
+            found, problems = prometheus.export(con, catalogue(self.config), (now - length, now))
+        for problem in problems:
+            self._note(problem)
+        if out is None:
+            return found
+        prometheus.write(found.text, Path(out))
+        return dataclasses.replace(found, out=str(out))
 
     # --- data engine ---
 

@@ -14,7 +14,8 @@ def beat(url: str, path: str = "") -> str | None:
     if not url.startswith(("http://", "https://")):
         return "the heartbeat's address must begin with http:// or https://"
     try:
-        with urlopen(url.rstrip("/") + path, timeout=TIMEOUT):  # noqa: S310 (http and https only, see above)
+        address, question, query = url.partition("?")
+        with urlopen(address.rstrip("/") + path + question + query, timeout=TIMEOUT):  # noqa: S310 (http and https only, see above)
             return None
     except (URLError, OSError, ValueError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error)).splitlines()

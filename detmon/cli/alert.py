@@ -117,7 +117,7 @@ def check(
     """
     client = options.client(ctx)
     client.use_env_file(env_file)
-    heartbeat = heartbeat or os.environ.get("DETMON_HEARTBEAT_URL")  # the file may name it
+    heartbeat = None if dry_run else heartbeat or os.environ.get("DETMON_HEARTBEAT_URL")  # the file may name it
     client.send_heartbeat(heartbeat, "/start")
     code = 4
     try:

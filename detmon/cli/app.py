@@ -35,6 +35,7 @@ NOUNS: dict[str, str] = {
     "baseline": "The normal that a model is compared with.",
     "feedback": "Verdicts of people on boxes and images.",
     "quality": "Precision and recall, from reviews or ground truth.",
+    "export": "What other programs can read: the text format of Prometheus.",
     "config": "The settings in force.",
     "apply": "Make models, alerts, engines and tests what a file declares.",
     "notify": "Where notices go, and what became of them.",

@@ -89,6 +89,11 @@ def text(block: str) -> None:
         line(part)
 
 
+def verbatim(block: str) -> None:
+    """Text for another program, as it is."""
+    sys.stdout.write(block)
+
+
 def heading(title: str) -> None:
     """A title, bold on a terminal that shows it."""
     bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
