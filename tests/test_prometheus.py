@@ -32,7 +32,7 @@ def export(detmon: Shell, *args: object) -> str:
 
 
 def rule(detmon: Shell, name: str = "low") -> None:
-    condition = "--metric avg_confidence --operator lt --threshold 0.8 --window 1h".split()
+    condition = ["--metric", "avg_confidence", "--operator", "lt", "--threshold", "0.8", "--window", "1h"]
     detmon("alert", "create", name, "--model", "m", "--by", "source", "--severity", "error", *condition)
 
 
