@@ -231,3 +231,22 @@ def test_what_a_declared_alert_lacks_is_a_warning(detmon: Shell) -> None:
     found = detmon("config", "check")
     assert "warning: slack:#ml-alerts: " in found.err
     assert "warning: email:team@company.com: " in found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[maintenance]]\nname = 'n'\nstart = '1:00'\nend = '02:00'", "[[maintenance]] n start: "),
+        (
+            "[[maintenance]]\nname = 'n'\nstart = '01:00'\nend = '02:00'\ndayz = []",
+            "unknown key 'dayz' in [[maintenance]] 1",
+        ),
+        ("[[maintenance]]\nname = 'n'\nstart = '01:00'\nend = '02:00'\nmatch = ['a=~(']", "[[maintenance]] n match: "),
+        ("[[inhibit]]\nsource = ['a=b']", "[[inhibit]] 1 needs target"),
+        ("inhibit = 3", "[[inhibit]] must be tables"),
+        ("[anomaly]\nz = 99", "[anomaly] z = 99"),
+    ],
+)
+def test_check_reads_what_alerts_go_by(detmon: Shell, text: str, complaint: str) -> None:
+    Path("detmon.toml").write_text(text)
+    assert f"detmon.toml: {complaint}" in detmon("config", "check", code=2).err
