@@ -239,7 +239,7 @@ def test_what_a_declared_alert_lacks_is_a_warning(detmon: Shell) -> None:
         ("[[maintenance]]\nname = 'n'\nstart = '1:00'\nend = '02:00'", "[[maintenance]] n start: "),
         (
             "[[maintenance]]\nname = 'n'\nstart = '01:00'\nend = '02:00'\ndayz = []",
-            "unknown key 'dayz' in [[maintenance]] 1",
+            "unknown key 'dayz' in [maintenance]",
         ),
         ("[[maintenance]]\nname = 'n'\nstart = '01:00'\nend = '02:00'\nmatch = ['a=~(']", "[[maintenance]] n match: "),
         ("[[inhibit]]\nsource = ['a=b']", "[[inhibit]] 1 needs target"),

@@ -19,11 +19,12 @@ from detmon.drift import settings as drift
 from detmon.errors import Collector, ConfigError
 from detmon.formats import Source
 from detmon.ingest import sources
+from detmon.metrics import usual
 from detmon.notify import settings
 from detmon.notify.settings import default_targets
 from detmon.store import connect
 
-PLAIN = ("backend", "ingest", "notify", "plugins", "training", "anomaly")
+PLAIN = ("backend", "ingest", "notify", "plugins", "training")
 """Tables whose types nobody else checks before they are used."""
 
 
@@ -125,6 +126,7 @@ def _tables(config: Config, wrong: set[str], found: Collector) -> None:
         "drift": drift.constants,
         "ab": comparisons.settings,
         "quality": reviewed.settings,
+        "anomaly": usual.settings,
         "notify": settings.read,
         "maintenance": lambda config: policy.check_patterns(policy.maintenance(config), (), full_match),
         "inhibit": lambda config: policy.check_patterns((), policy.inhibitions(config), full_match),

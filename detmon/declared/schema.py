@@ -21,7 +21,7 @@ from detmon.config import ANY, ANY_TABLE, KEYS, TEMPLATE
 from detmon.data_engine import settings as engines
 from detmon.ingest.sources import CHOICES
 from detmon.metrics import DIRECTIONS, OVER
-from detmon.stats import blocks
+from detmon.stats import anomaly, blocks
 
 Schema = dict[str, Any]
 
@@ -90,7 +90,12 @@ TYPES: Mapping[str, Mapping[str, Schema]] = {
 }
 """Table → key → its type, where it is not text and no dataclass says it."""
 
-DEFAULTS: Mapping[str, type] = {"drift": blocks.Settings, "ab": comparisons.Settings, "quality": reviewed.Settings}
+DEFAULTS: Mapping[str, type] = {
+    "drift": blocks.Settings,
+    "ab": comparisons.Settings,
+    "quality": reviewed.Settings,
+    "anomaly": anomaly.Settings,
+}
 """Table → the dataclass that has its types and defaults."""
 
 LISTS = ("maintenance", "inhibit")
@@ -180,7 +185,7 @@ def _kind(path: str, key: str) -> Schema:
 def _of_dataclass(of: type, key: str) -> Schema:
     """Type and default of a field."""
     for field in fields(of):
-        if field.name == key and field.default is not MISSING:
+        if field.name.rstrip("_") == key and field.default is not MISSING:
             return {**_like(field.default), "default": field.default}
     return {}
 
