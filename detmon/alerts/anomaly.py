@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -65,35 +66,50 @@ def _at(window: Window, zone: tzinfo, weekend: tuple[int, ...]) -> Day:
     return Day(window, aware_utc(start + (end - start) / 2).astimezone(zone).weekday() in weekend)
 
 
-def scored(
-    outcome: Outcome,
-    definition: Definition,
-    metric: Metric,
-    labels: Labels,
-    days: Sequence[Day],
-    found: Callable[[Window], Mapping[Labels, Measured]],
-) -> Outcome:
-    """The outcome with its score and what is usual, or `learning`; `days`: `days_before`, `found`: what they hold."""
-    if outcome.kind is not None or outcome.value is None:
-        return outcome
-    settings = constants(metric)
-    least = definition.min_samples or (settings.min_samples if metric.min_samples or metric.count else 1)
-    today, past = days[0], days[1:]
-    known = [
-        (day.weekend, value) for day in past if (value := _value(metric, labels, found(day.window), least)) is not None
-    ]
-    history = anomaly.of_alike_days(known, today.weekend, settings)
-    if len(history) < settings.min_days:
-        hint = f"{len(history)} of {settings.min_days} days"
-        return replace(outcome, kind="no_data", reason=LEARNING, hint=hint)
-    usual = anomaly.usual(history, scale_of(metric), settings)
-    z = usual.z(outcome.value)
-    bounds = {"low": usual.at(-definition.threshold), "high": usual.at(definition.threshold)}
-    detail = {"z": z, "expected": usual.at(0), **bounds, "days": usual.k}
-    return replace(outcome, compared=z, detail=detail)
+class History:
+    """The past of one rule: its metric at the same clock time of other days, by label set."""
 
+    def __init__(
+        self,
+        definition: Definition,
+        metric: Metric,
+        zone: tzinfo,
+        found: Mapping[Window, Mapping[Labels, Measured]],
+    ) -> None:
+        """`found`: the label sets with rows in each window, at least in those of `days_before`."""
+        self._threshold = definition.threshold
+        self._metric = metric
+        self._settings = constants(metric)
+        self._zone = zone
+        self._found = found
+        least = self._settings.min_samples if metric.min_samples or metric.count else 1
+        self._least = max(least if definition.min_samples is None else definition.min_samples, 1)
+        self._values: dict[Labels, dict[Window, float | None]] = defaultdict(dict)
 
-def _value(metric: Metric, labels: Labels, found: Mapping[Labels, Measured], least: int) -> float | None:
-    """What the metric was on a day; None on one without rows of its own or with too few: no evidence of anything."""
-    measured = found.get(labels) or (None if metric.count else absent(metric, labels, found, Presence()))
-    return judged(metric, measured, Presence(), max(least, 1))[0]
+    def scored(self, outcome: Outcome, labels: Labels, window: Window) -> Outcome:
+        """The outcome with its score and what is usual, or `learning`."""
+        if outcome.kind is not None or outcome.value is None:
+            return outcome
+        today, *past = days_before(window, self._zone, self._settings)
+        values = ((day.weekend, self._value(labels, day.window)) for day in past)
+        known = [(weekend, value) for weekend, value in values if value is not None]
+        alike = anomaly.of_alike_days(known, today.weekend, self._settings)
+        if len(alike) < self._settings.min_days:
+            hint = f"{len(alike)} of {self._settings.min_days} days"
+            return replace(outcome, kind="no_data", reason=LEARNING, hint=hint)
+        usual = anomaly.usual(alike, scale_of(self._metric), self._settings)
+        z = usual.z(outcome.value)
+        bounds = {"low": usual.at(-self._threshold), "high": usual.at(self._threshold)}
+        return replace(outcome, compared=z, detail={"z": z, "expected": usual.at(0), **bounds, "days": usual.k})
+
+    def _value(self, labels: Labels, window: Window) -> float | None:
+        """The metric on a day; None where it had no rows of its own, or too few: no evidence of anything.
+
+        Slots share most of their past, so each is looked at once.
+        """
+        known = self._values[labels]
+        if window not in known:
+            found, metric = self._found.get(window, {}), self._metric
+            measured = found.get(labels) or (None if metric.count else absent(metric, labels, found, Presence()))
+            known[window] = judged(metric, measured, Presence(), self._least)[0]
+        return known[window]

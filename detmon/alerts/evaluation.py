@@ -54,6 +54,7 @@ class Facts:
         self.presences: dict[str, dict[Window, Presence]] = {}
         self._windows: dict[str, set[Window]] = defaultdict(set)
         self._zones: dict[str, tzinfo] = {}
+        self._histories: dict[str, anomaly.History] = {}
         self._normals: dict[tuple[str, str], Normal | None] = {}
         groups: dict[tuple[Selection, bool], list[Due]] = defaultdict(list)
         for due in dues:
@@ -73,16 +74,30 @@ class Facts:
         """The windows of a rule's slots, and of their history where it matters."""
         if not is_anomaly(due.rule):
             return due.windows
-        return (day.window for window in due.windows for day in self.days(due.rule, window))
+        return (day.window for window in due.windows for day in self._days(due.rule, window))
 
-    def days(self, rule: Rule, window: Window) -> Sequence[anomaly.Day]:
-        """The window's day and those before it, for a rule whose operator is `anomaly`."""
+    def _days(self, rule: Rule, window: Window) -> Sequence[anomaly.Day]:
         from detmon.alerts import anomaly
 
-        if rule.model_id not in self._zones:
-            self._zones[rule.model_id] = anomaly.zone_of(self.reader, rule.model_id)
         constants = anomaly.constants(self.catalogue[rule.definition.metric])
-        return anomaly.days_before(window, self._zones[rule.model_id], constants)
+        return anomaly.days_before(window, self._zone(rule.model_id), constants)
+
+    def _zone(self, model_id: str) -> tzinfo:
+        from detmon.alerts import anomaly
+
+        if model_id not in self._zones:
+            self._zones[model_id] = anomaly.zone_of(self.reader, model_id)
+        return self._zones[model_id]
+
+    def history(self, rule: Rule) -> anomaly.History:
+        """The past of a rule whose operator is `anomaly`."""
+        from detmon.alerts import anomaly
+
+        if rule.id not in self._histories:
+            definition, metric = rule.definition, self.catalogue[rule.definition.metric]
+            found = self.measured[_group(rule)].values.get(self.wanted(rule), {})
+            self._histories[rule.id] = anomaly.History(definition, metric, self._zone(rule.model_id), found)
+        return self._histories[rule.id]
 
     def normal(self, rule: Rule) -> Normal | None:
         """What the rule's metric was in the baseline of its model."""
@@ -97,6 +112,7 @@ class Facts:
         """What is measured for a rule; for a quantile of few images also how many are beyond the threshold."""
         metric, definition = self.catalogue[rule.definition.metric], rule.definition
         counted = metric.quantile and definition.min_samples is None and definition.operator in ("gt", "ge")
+        counted = counted and definition.relative_to is None
         return Wanted(metric, (definition.operator, definition.threshold) if counted else None)
 
     def presence(self, model_id: str, window: Window) -> Presence:
@@ -199,10 +215,7 @@ def _outcome(result: Evaluated, facts: Facts, window: Window, found: dict[Labels
     there = partial(facts.presence, rule.model_id, window)
     outcome = outcomes.outcome(rule, metric, labels, found, there, _instance(result, labels))
     if is_anomaly(rule):
-        from detmon.alerts import anomaly
-
-        days = facts.days(rule, window)
-        return anomaly.scored(outcome, rule.definition, metric, labels, days, partial(facts.found, rule))
+        return facts.history(rule).scored(outcome, labels, window)
     if rule.definition.relative_to:
         from detmon.alerts import relative
 
