@@ -37,7 +37,8 @@ def zone_of(con: Connection, model_id: str) -> tzinfo:
     return parse_zone(found[0][0]) if found and found[0][0] else UTC
 
 
-def days_before(window: Window, zone: tzinfo, settings: Settings) -> list[Day]:
+@lru_cache(1000)
+def days_before(window: Window, zone: tzinfo, settings: Settings) -> tuple[Day, ...]:
     """The window itself, then those that ended at the same local clock time on each day before, the newest first.
 
     A clock time that a day skips is taken an hour later, one that it has twice the first time. So no day is lost, and
@@ -45,12 +46,10 @@ def days_before(window: Window, zone: tzinfo, settings: Settings) -> list[Day]:
     """
     start, end = window
     local = aware_utc(end).astimezone(zone).replace(tzinfo=None, fold=0)
-    past = [_day(local - timedelta(days=back), end - start, zone, settings.weekend) for back in _backs(settings)]
-    return [_at(window, zone, settings.weekend), *past]
-
-
-def _backs(settings: Settings) -> range:
-    return range(1, settings.days + 1)
+    past = (
+        _day(local - timedelta(days=back), end - start, zone, settings.weekend) for back in range(1, settings.days + 1)
+    )
+    return (_at(window, zone, settings.weekend), *past)
 
 
 @lru_cache(100_000)
