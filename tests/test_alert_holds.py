@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 from conftest import VECTORS, Shell
 from outbox_help import lines
@@ -524,3 +525,61 @@ def test_the_line_says_what_holds(detmon: Shell) -> None:
     rule(detmon)
     made = silence(detmon, 0, "alertname=slow", "--for", "1h")
     assert f"held by silence {made}" in detmon("--now", text(0), "alert", "check").out
+
+
+def test_example_images_only_where_they_are_asked_for(detmon: Shell) -> None:
+    rows = [Row(at(ts), source="a", latency=60.0 + ts % 7, boxes=[("car", 0.5)]) for ts in range(-300, 600, 60)]
+    store(detmon.folder, rows)
+    with duckdb.connect(str(detmon.folder / "detmon.duckdb")) as con:
+        con.execute("UPDATE predictions SET image_uri = 's3://logs/' || image_id")
+        con.execute("UPDATE predictions SET image_uri = 'https://logs/x.jpg?sig=secret' WHERE latency_ms = 66")
+    told = rule(detmon, "--by", "source")
+    check(detmon, 0)
+    assert "for example" not in lines(told)[0]["text"]
+    assert "examples" not in lines(told)[0]["items"][0]["detail"]
+    detmon("--now", text(10), "alert", "forget", "slow", "source=a")
+    (detmon.folder / "detmon.toml").write_text("[notify]\ninclude_examples = true\n")
+    check(detmon, 300)
+    [item] = [item for item in lines(told)[-1]["items"] if item["kind"] == "firing"]
+    found = item["detail"]["examples"]
+    slowest = sorted((row for row in rows if at(0) <= row.ts < at(300)), key=lambda row: -(row.latency or 0))[:3]
+    assert [image.partition(" ")[0] for image in found] == [f"p{rows.index(row)}" for row in slowest]
+    assert f"for example {', '.join(found)}" in lines(told)[-1]["text"]
+    assert "secret" not in json.dumps(lines(told))
+    assert any("(s3://logs/p" in image for image in found)
+
+
+@pytest.mark.parametrize("by", [("tag:site",), ("label", "source"), ()])
+def test_example_images_are_those_of_the_instance(by: tuple[str, ...], detmon: Shell) -> None:
+    (detmon.folder / "detmon.toml").write_text("[notify]\ninclude_examples = true\n")
+    rows = [
+        Row(at(-10 * (number + 1)), source=str(number % 2), tags=[("site", "x")] if number % 3 else [],
+            boxes=[("car" if number % 5 else "bus", 0.2)])
+        for number in range(30)
+    ]  # fmt: skip
+    store(detmon.folder, rows)
+    told = detmon.folder / "told.jsonl"
+    detmon(
+        *("alert", "create", "low", "--model", "m", "--metric", "avg_confidence", "--operator", "lt"),
+        *("--threshold", 0.5, "--window", "5m", "--min-samples", 1, "--notify", f"file:{told}"),
+        *(part for key in by for part in ("--by", key)),
+    )
+    check(detmon, 0)
+    ordered = sorted(rows, key=lambda row: row.ts)
+    [line] = lines(told)
+    for item in line["items"]:
+        images = [ordered[int(image[1:])] for image in item["detail"]["examples"]]
+        assert images
+        for image in images:
+            known = {"source": image.source, "tag:site": dict(image.tags).get("site", ""), "label": image.boxes[0][0]}
+            assert item["labels"].items() <= known.items()
+
+
+def test_a_firing_that_was_held_long_is_not_late(detmon: Shell) -> None:
+    log(detmon.folder, range(0, 10_000))
+    told = rule(detmon)
+    silence(detmon, 0, "alertname=slow", "--for", "1h")
+    check(detmon, 0)
+    check(detmon, 3600)
+    [line] = lines(told)
+    assert (line["kind"], line["late_by_s"]) == ("firing", None)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 from detmon.alerts import flapping
@@ -24,6 +25,8 @@ CAUSES = ("ingest_stalled", "model_silent")
 """Reasons of missing data that many rules share: told once a target, not once a rule."""
 TOLD = ("firing", "reminder", "flapping", "stable", "no_data", "error")
 """News of something open, of which the target is to hear again."""
+EXAMPLES = 10
+"""Instances that get example images in one run."""
 ENDS = ("resolved", "closed", "no_data_resolved", "error_resolved")
 
 
@@ -78,7 +81,9 @@ def tell(
     """
     memory = _remember(con, changes)
     news = [one for changed in changes for one in _news(changed, memory, holding, policy)]
-    notices = list(_grouped(news, now))
+    if policy.examples:
+        news = _with_examples(con, news)
+    notices = list(_grouped(news, holding, now))
     can = {target: policy.targets.capabilities(target) for target in {notice.target for notice in notices}}
     for notice in notices:
         queue(con, [notice], run_id=run_id, now=now, expires_after=timedelta(seconds=can[notice.target].ttl_s))
@@ -146,9 +151,8 @@ class _View:
         """Rows 1 to 3: an episode that a target does not know, and the reminder of one that it does."""
         over = self.holding.released.get(instance.key)
         event = self._event(instance, "firing", instance.episode_id, over and f"no longer held by {over}")
-        steadied = self._steadied(instance)
         for target in self.untold(instance, instance.episode_id):
-            if target not in steadied:
+            if (instance.key, target) not in self._steadied:
                 yield self._one(instance, event, target)
         reminded = []
         for target, told in self._known(instance):
@@ -196,22 +200,28 @@ class _View:
                 for target, told in self.memory.targets(event.episode_id).items():
                     if self.changed.rule.definition.send_resolved or told.stateful:
                         yield self._one(h.instance, event, target, told.times)
-            if event.kind == "resolved" and self._came_and_went(h):
+            came_and_went = event.kind == "resolved" and event.episode_id in self._began
+            if came_and_went and h.instance.key not in self._unsteady:
                 for target in self.untold(h.instance, event.episode_id):
                     yield self._one(h.instance, replace(event, kind="missed"), target)
 
-    def _came_and_went(self, ended: Happened) -> bool:
-        """Whether an episode that ended began in this run, of an instance that does not flap."""
-        began = {h.event.episode_id for h in self.changed.happened if h.event.kind == "firing"}
-        flaps = any(i.key == ended.instance.key and i.flap.since is not None for i in self.changed.instances)
-        return ended.event.episode_id in began and not flaps
+    @cached_property
+    def _began(self) -> set[str | None]:
+        """The episodes that began in this run."""
+        return {h.event.episode_id for h in self.changed.happened if h.event.kind == "firing"}
 
-    def _steadied(self, instance: Instance) -> set[str]:
-        """The targets that hear in this run that the instance is steady."""
+    @cached_property
+    def _unsteady(self) -> set[str]:
+        """The instances that flap."""
+        return {instance.key for instance in self.changed.instances if instance.flap.since is not None}
+
+    @cached_property
+    def _steadied(self) -> set[tuple[str, str]]:
+        """The instances and the targets that hear in this run that these are steady."""
         return {
-            target
+            (h.instance.key, target)
             for h in self.changed.happened
-            if h.event.kind == "stable" and h.instance.key == instance.key
+            if h.event.kind == "stable"
             for target in self.memory.targets(h.event.episode_id)
         }
 
@@ -270,7 +280,24 @@ def _group(rule: Rule, event: Event, policy: Policy) -> str:
     return f"model:{rule.model_id}" if policy.group_by == "model" else rule.id
 
 
-def _grouped(news: Iterable[_News], now: datetime) -> Iterator[Notice]:
+def _with_examples(con: Connection, news: Iterable[_News]) -> list[_News]:
+    """The news with a few images for what fires; as many instances get some as a message lists."""
+    from detmon.alerts import examples
+
+    found: dict[str, list[str]] = {}
+    shown = []
+    for one in news:
+        item, changed = one.item, one.changed
+        if item.kind == "firing" and (item.instance_key in found or len(found) < EXAMPLES):
+            if item.instance_key not in found:
+                labels = tuple(item.labels.items())
+                found[item.instance_key] = examples.images(con, changed.rule, labels, changed.slot)
+            item = replace(item, detail={**item.detail, "examples": found[item.instance_key]})
+        shown.append(replace(one, item=item))
+    return shown
+
+
+def _grouped(news: Iterable[_News], holding: Holding, now: datetime) -> Iterator[Notice]:
     """One notice a target and group; items by severity, then distance from the threshold, then labels."""
     groups: dict[tuple[str, str], list[_News]] = defaultdict(list)
     for one in news:
@@ -279,7 +306,10 @@ def _grouped(news: Iterable[_News], now: datetime) -> Iterator[Notice]:
         members.sort(key=lambda one: _rank(one.item))
         rules = {one.changed.rule.id for one in members}
         late = [
-            one.item.fired_at for one in members if one.item.kind == "firing" and one.item.fired_at and _late(one, now)
+            one.item.fired_at
+            for one in members
+            if one.item.kind == "firing" and one.item.fired_at and _late(one, now)
+            if one.item.instance_key not in holding.released
         ]
         yield Notice(
             target=target,

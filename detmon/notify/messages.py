@@ -17,6 +17,7 @@ from detmon.times import aware_utc
 LISTED = 10
 """Items that a message lists; the others are counted."""
 LABEL_LENGTH = 80
+EXAMPLE_LENGTH = 200
 LATE_DELIVERY = timedelta(minutes=10)
 """A notice that waited longer says so."""
 WORDS = {
@@ -162,7 +163,7 @@ def _rule_lines(items: Sequence[Item], zone: tzinfo, *, alone: bool) -> list[str
     if alone and not first.labels:
         value = "" if first.value is None else f" {number(first.value)}"
         n = "" if first.n is None else f", n {first.n}"
-        return [f"{first.metric}{value}, {rule}{n}      {_story(first, zone)}", *_usual(first)]
+        return [f"{first.metric}{value}, {rule}{n}      {_story(first, zone)}", *_more(first)]
     mixed = len({item.kind for item in items}) > 1
     width = max(len(_place(item)) for item in items)
     lines = [f"{first.metric}, {rule}"]
@@ -170,13 +171,17 @@ def _rule_lines(items: Sequence[Item], zone: tzinfo, *, alone: bool) -> list[str
         parts = [WORDS[item.kind] if mixed else "", f"{_place(item):<{width}}"]
         parts += [number(item.value) if item.value is not None else "", f"n {item.n}" if item.n is not None else ""]
         lines.append("  " + "   ".join(part for part in (*parts, _story(item, zone)) if part.strip()))
-        lines += [f"    {line}" for line in _usual(item)]
+        lines += [f"    {line}" for line in _more(item)]
     return lines + _distinct(f"  {item.detail['hint']}" for item in items if item.detail.get("hint"))
 
 
-def _usual(item: Item) -> list[str]:
-    usual = comparison(item.detail)
-    return [usual] if usual else []
+def _more(item: Item) -> list[str]:
+    """What the value is compared with, and a few images where they are asked for."""
+    usual, examples = comparison(item.detail), item.detail.get("examples")
+    lines = [usual] if usual else []
+    if isinstance(examples, list) and examples:
+        lines.append("for example " + ", ".join(clean(str(image), EXAMPLE_LENGTH) for image in examples))
+    return lines
 
 
 def _threshold(item: Item) -> str:
