@@ -260,7 +260,7 @@ def test_silences_are_listed_and_expire(detmon: Shell) -> None:
     added = detmon("--now", text(0), "alert", "silence", "add", "team=vision", "severity=~warn.*", "--for", "1h",
                    "--comment", "works", "--author", "ana", "--json")  # fmt: skip
     assert list(added.json) == ["silence_id", "matchers", "starts_at", "ends_at", "author", "comment", "state"]
-    assert "it matches 1 instances now, 1 of them firing" in added.err
+    assert "it matches 1 instance now, 1 of them firing" in added.err
     later = silence(detmon, 0, "team=vision", "--start", text(9000), "--for", "1h")
     silence(detmon, 0, "alertname=slow", "--end", text(60))
 

@@ -181,5 +181,6 @@ def remarks(con: Connection, silence: Silence, rules: Sequence[Rule]) -> list[st
         for rule, instance in instances.of_all(con, rules)
         if matchers.all_hold(found, labels_for_matching(rule, instance.labels), full_match)
     ]
-    lines.append(f"it matches {len(states)} instances now, {states.count('firing')} of them firing")
+    count = "1 instance" if len(states) == 1 else f"{len(states)} instances"
+    lines.append(f"it matches {count} now, {states.count('firing')} of them firing")
     return lines

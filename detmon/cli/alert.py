@@ -140,6 +140,8 @@ def _print_check(result: AlertCheck, json: bool) -> None:
         if sys.stdout.isatty():
             states = [instance.state for instance in result.instances]
             counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+            held = sum(instance.held_by is not None for instance in result.instances)
+            counts += f"; {held} held" if held else ""
             output.note(f"{result.rules} rules, {result.slots} slots: {counts or 'nothing to judge'}")
     for failure in result.failed:
         output.problem(f"{failure.alert}: {failure.error}")
@@ -196,9 +198,10 @@ def list_(
         "threshold",
         "window",
         "since",
-        "held_by",
     ]
     rows = options.client(ctx).list_alerts(model)
+    if any(row.held_by for row in rows):
+        columns.append("held_by")
     chosen = options.chosen(format, json)
     if chosen is output.Format.table and any(row.detail for row in rows):
         shown = [{**row.to_dict(), "compared": comparison(row.detail)} for row in rows]
