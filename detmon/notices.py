@@ -115,6 +115,35 @@ def queue_items(con: Connection, notice_id: str, items: Sequence[Item]) -> None:
     con.execute(statement("queue_notice_items"), {"notice_id": notice_id, **columns})
 
 
+def sample(target: str, kind: str, now: datetime, *, source: str = "cam-1", count: int = 1) -> Notice:
+    """A notice of `count` alerts that do not exist, for trying targets and notifiers; a digest has two at least."""
+    from detmon.hookspecs import Item
+
+    over = kind in ("resolved", "closed", "missed")
+    items = tuple(
+        Item(
+            alert="Test Alert" if number == 1 else f"Test Alert {number}",
+            alert_id=f"al_test{number}",
+            model_id="test-model",
+            instance_key=digest(["test", target, number]),
+            episode_id=None,
+            kind="firing" if kind == "digest" else kind,
+            labels={"source": source},
+            metric="avg_confidence",
+            operator="lt",
+            threshold=0.7,
+            window="1h",
+            value=0.642,
+            n=412,
+            fired_at=now - timedelta(minutes=30),
+            ended_at=now if over else None,
+            reason=None,
+        )
+        for number in range(1, max(count, 2 if kind == "digest" else 1) + 1)
+    )
+    return Notice(target, kind, "test", now, "info", items)
+
+
 def first_kind(kinds: Iterable[str]) -> str:
     """The kind of a notice whose items have these kinds."""
     present = set(kinds)

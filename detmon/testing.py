@@ -6,26 +6,30 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from detmon import notices
 from detmon.hookspecs import (
-    Item,
     Message,
     MissingSetting,
     Notifier,
     NotifierConfig,
     Outcome,
     Permanent,
+    Problem,
     Retry,
     Secret,
     SendFailed,
     Sent,
     Target,
 )
+from detmon.notify import messages
 
-HOSTILE = "<!channel>&</b>[red];x Bcc: x"
+HOSTILE = "<!channel>&</b>[red]\x1b]0;x\r\nBcc: x" + "y" * 10_000
+NOW = datetime(2026, 11, 20, 10, 5, tzinfo=UTC)
+NOTICE_ID = "0123456789abcdef" * 2
 SECRET = "contract-secret-4711"  # noqa: S105 (what must not show up)
 
 
@@ -52,9 +56,10 @@ def notifier_contract(
 ) -> None:
     """Raise AssertionError with a sentence for the first rule that a notifier breaks.
 
-    `rest` is an address it accepts, `table` its configuration, `secrets` the names it asks for, `success` what its
-    server answers when all is well. No network is used: a notifier that reaches it by `ctx.http` is tried with all
-    kinds of answers, any other one with good and hostile messages only.
+    `rest` is an address it accepts, `table` its table of the configuration, `secrets` the names it asks for (keys,
+    variables or references), `success` what its server answers when all is well. A notifier that reaches the network
+    by `ctx.http` is tried with all kinds of answers and needs no server; any other one reaches what it is configured
+    for, and is tried with good and hostile messages only.
     """
     _Contract(factory, rest, table or {}, secrets, success or Answer()).hold()
 
@@ -73,19 +78,21 @@ class _Contract:
         self._table = table
         self._secrets = secrets
         self._success = success
-        self.asked = 0
+        self.requests: list[Mapping[str, Any]] = []
+        """Those of the last send."""
 
     def hold(self) -> None:
         self._parses()
-        sent = self._send(_message())
-        assert isinstance(sent, Sent), f"a good message must be Sent, not {sent}"
-        size = len(json.dumps(dict(sent.receipt)).encode())
-        assert size <= 2048, f"a receipt must be at most 2 kB as JSON, not {size} bytes"
-        assert isinstance(self._send(_message(HOSTILE)), Sent), "labels with markup must not stop a message"
-        assert isinstance(self._send(_message("x" * 80, 10)), Sent), "a message with ten long labels must be Sent"
+        self._checks()
+        self._delivers()
+        self._withstands()
+        self._repeats()
+        self._previews()
         self._misses_secrets()
-        if self.asked:
+        if self._asks():
             self._reads_answers()
+
+    # --- the rules ---
 
     def _parses(self) -> None:
         notifier = self._factory(self._config(True))
@@ -93,50 +100,122 @@ class _Contract:
         assert isinstance(target, Target), "parse must return a Target"
         assert notifier.parse(self._rest) == target, "parse must be pure: the same text, the same target"
         assert target.scheme, "a target must name its scheme"
+        assert SECRET not in repr(target), "a target must hold no secret: it is stored and shown"
         again = notifier.parse(str(target).partition(":")[2])
         assert again == target, "parse must read back what str(target) writes: that is what a rule keeps"
+
+    def _checks(self) -> None:
+        self.requests.clear()
+        for with_secrets in (True, False):
+            notifier = self._factory(self._config(with_secrets))
+            found = notifier.check(notifier.parse(self._rest), online=False)
+            assert all(isinstance(one, Problem) for one in found), "check must return a list of Problem"
+            assert SECRET not in repr(found), "check must show no secret"
+        assert not self.requests, "check must ask no server unless it is online"
+
+    def _delivers(self) -> None:
+        for kind in ("firing", "reminder", "refresh", "resolved", "missed", "no_data", "digest"):
+            sent = self._send(self._message(kind))
+            assert isinstance(sent, Sent), f"a good message ({kind}) must be Sent, not {sent}"
+            size = len(json.dumps(dict(sent.receipt)).encode())
+            assert size <= 2048, f"a receipt must be at most 2 kB as JSON, not {size} bytes"
+
+    def _withstands(self) -> None:
+        """Injection and limits."""
+        hostile = self._send(self._message(source=HOSTILE))
+        assert isinstance(hostile, Sent), "labels with markup must not stop a message"
+        for request in self.requests:
+            for name, value in (request["headers"] or {}).items():
+                assert f"{name}{value}".isprintable(), f"the header {name} must be one line of printable characters"
+        assert isinstance(self._send(self._message(source="x" * 80, count=40)), Sent), "forty long labels must be Sent"
+        message, most = self._message(), self._factory(self._config(True)).capabilities.max_chars
+        longest = replace(message, text="ä" * min(most, 200_000), title="ä" * 400)
+        assert isinstance(self._send(longest), Sent), f"a text of max_chars ({most}) characters must be Sent"
+
+    def _repeats(self) -> None:
+        first, one = self._send(self._message()), self._asked_with_id()
+        second, other = self._send(self._message(maybe_repeat=True), attempt=2), self._asked_with_id()
+        assert one == other, "a repeat must carry the notice's id where the first attempt did"
+        assert first == second, "a repeat that is answered alike must give the same receipt: no id of its own"
+
+    def _previews(self) -> None:
+        for with_secrets in (True, False):
+            notifier = self._factory(config := self._config(with_secrets))
+            target = notifier.parse(self._rest)
+            shown = notifier.preview(target, self._message(), _Context(self, self._narrowed(config), self._success))
+            assert SECRET not in shown, "preview must show no secret: people paste it"
 
     def _misses_secrets(self) -> None:
         if not self._secrets:
             return
         try:
-            outcome = self._send(_message(), with_secrets=False)
+            outcome = self._send(self._message(), with_secrets=False)
         except MissingSetting:
             return
         raise AssertionError(f"without its secret a notifier must raise MissingSetting, not return {outcome}")
 
+    def _asks(self) -> bool:
+        """Whether a message goes through `ctx.http`."""
+        self._send(self._message())
+        return bool(self.requests)
+
     def _reads_answers(self) -> None:
-        slow = self._send(_message(), Answer(429, "slow down", {"Retry-After": "7"}))
+        slow = self._send(self._message(), Answer(429, "slow down", {"Retry-After": "7"}))
         assert isinstance(slow, Retry), f"429 must be a Retry, not {slow}"
         assert slow.after == 7, f"429 must wait for Retry-After (7 s), not {slow.after}"
-        for status in (500, 503):
-            failed = self._send(_message(), Answer(status, "trouble"))
+        for status in (500, 502, 503, 504):
+            failed = self._send(self._message(), Answer(status, "trouble"))
             assert isinstance(failed, Retry), f"{status} must be a Retry, not {failed}"
         for status in (400, 403, 404, 410):
-            refused = self._send(_message(), Answer(status, f"no {SECRET}"))
+            refused = self._send(self._message(), Answer(status, "no"))
             assert isinstance(refused, Permanent), f"{status} must be Permanent, not {refused}"
-        lost = self._send(_message(), SendFailed(Retry("no answer", ambiguous=True)))
+        lost = self._send(self._message(), SendFailed(Retry("no answer", ambiguous=True)))
         assert isinstance(lost, Retry), f"no answer must be a Retry, not {lost}"
         assert lost.ambiguous, "after no answer the message may have arrived: ambiguous"
+
+    # --- how they are tried ---
 
     def _config(self, with_secrets: bool) -> NotifierConfig:
         def secret(name: str) -> Secret | None:
             return Secret(SECRET) if with_secrets and name in self._secrets else None
 
-        return NotifierConfig(self._table, secret)
+        return NotifierConfig(self._table, secret, http=_Http(self, self._success))
 
-    def _send(self, message: Message, answer: Answer | SendFailed | None = None, with_secrets: bool = True) -> Outcome:
+    def _narrowed(self, config: NotifierConfig) -> NotifierConfig:
+        """The target's own table, where it has one."""
+        return config.named(self._rest) if isinstance(self._table.get(self._rest), Mapping) else config
+
+    def _message(
+        self, kind: str = "firing", *, source: str = "cam-3", count: int = 1, maybe_repeat: bool = False
+    ) -> Message:
+        most = self._factory(self._config(True)).capabilities.max_chars
+        about = messages.Circumstances(max_chars=most, maybe_repeat=maybe_repeat)
+        return messages.compose(notices.sample(f"test:{self._rest}", kind, NOW, source=source, count=count), about)
+
+    def _send(
+        self,
+        message: Message,
+        answer: Answer | SendFailed | None = None,
+        *,
+        with_secrets: bool = True,
+        attempt: int = 1,
+    ) -> Outcome:
         config = self._config(with_secrets)
         notifier = self._factory(config)
-        context = _Context(self, config, answer or self._success)
+        context = _Context(self, self._narrowed(config), answer or self._success, attempt)
+        self.requests.clear()
         try:
             outcome = notifier.send(notifier.parse(self._rest), message, context)
         except SendFailed as failed:
             outcome = failed.outcome
         assert isinstance(outcome, (Sent, Retry, Permanent)), f"send must return an outcome, not {outcome!r}"
         assert isinstance(outcome, Sent) or outcome.reason, "a failure must say why"
-        assert not isinstance(outcome, Sent) or SECRET not in repr(outcome), "a receipt must hold no secret"
+        assert SECRET not in repr(outcome), "an outcome must hold no secret: it is stored and shown"
         return outcome
+
+    def _asked_with_id(self) -> list[bool]:
+        """Which requests of the last send carry the notice's id."""
+        return [NOTICE_ID in repr(request) for request in self.requests]
 
 
 class _Http:
@@ -149,24 +228,26 @@ class _Http:
     def post(
         self, url: str, *, json: Any = None, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        return self._say()
+        return self._say(url, json, data, headers)
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        return self._say()
+        return self._say(url, None, None, headers)
 
-    def _say(self) -> Answer:
-        self._contract.asked += 1
+    def _say(self, url: str, json: Any, data: bytes | None, headers: Mapping[str, str] | None) -> Answer:
+        self._contract.requests.append({"url": url, "json": json, "data": data, "headers": headers})
         if isinstance(self._answer, SendFailed):
             raise self._answer
         return self._answer
 
 
 class _Context:
-    def __init__(self, contract: _Contract, config: NotifierConfig, answer: Answer | SendFailed) -> None:
-        self.notice_id = "0" * 32
-        self.attempt = 1
+    def __init__(
+        self, contract: _Contract, config: NotifierConfig, answer: Answer | SendFailed, attempt: int = 1
+    ) -> None:
+        self.notice_id = NOTICE_ID
+        self.attempt = attempt
         self.deadline = time.monotonic() + 10
-        self.now = datetime(2026, 11, 20, 10, 5, tzinfo=UTC)
+        self.now = NOW
         self.receipt: Mapping[str, str] | None = None
         self.http = _Http(contract, answer)
         self.config = config.table
@@ -178,45 +259,3 @@ class _Context:
         if found is None:
             raise MissingSetting(f"{name} is not set")
         return found
-
-
-def _message(label: str = "cam-3", count: int = 1) -> Message:
-    fired = datetime(2026, 11, 20, 10, 5, tzinfo=UTC)
-    items = tuple(
-        Item(
-            alert="Low Confidence Alert",
-            alert_id="al_0123456789ab",
-            model_id="yolo-prod",
-            instance_key=f"{number:032x}",
-            episode_id=f"{number:032x}.1",
-            kind="firing",
-            labels={"source": label},
-            metric="avg_confidence",
-            operator="lt",
-            threshold=0.7,
-            window="1h",
-            value=0.642,
-            n=412,
-            fired_at=fired,
-            ended_at=None,
-            reason=None,
-        )
-        for number in range(count)
-    )
-    text = "\n".join(["FIRING  Low Confidence Alert · yolo-prod", *(f"  source={label}   0.642" for _ in items)])
-    return Message(
-        kind="firing",
-        severity="warning",
-        title="FIRING · Low Confidence Alert · yolo-prod",
-        text=text,
-        html="<html><body>FIRING</body></html>",
-        items=items,
-        omitted=0,
-        started_at=fired,
-        ended_at=None,
-        late_by=None,
-        maybe_repeat=False,
-        footers=(),
-        links={},
-        labels={"alertname": "Low Confidence Alert", "model_id": "yolo-prod", "severity": "warning"},
-    )

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import re
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Shell
 from outbox_help import NOON, notice, queue
+from receivers import Receiver, receiving
 from slack_server import SlackServer, running
+from test_email import Mailbox, smtp_server
 from test_plugins import Distributions
 
-from detmon.hookspecs import Message, Notifier, Outcome, Permanent, Retry, SendContext, Sent, Target
+from detmon.hookspecs import (
+    Message,
+    Notifier,
+    NotifierConfig,
+    Outcome,
+    Permanent,
+    Retry,
+    Secret,
+    SendContext,
+    Sent,
+    Target,
+)
 from detmon.testing import Answer, notifier_contract
 
 GUIDE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
@@ -37,6 +52,47 @@ def test_the_console_keeps_it(tmp_path: Path) -> None:
 
     notifier_contract(Terminal, rest="json")
     notifier_contract(JsonLines, rest=str(tmp_path / "told.jsonl"))
+
+
+def test_named_targets_keep_it() -> None:
+    from detmon_alertmanager import Alertmanager
+    from detmon_pagerduty import PagerDuty
+    from detmon_webhook import Webhook
+
+    url = "https://example.com/in"
+    for more in ({}, {"format": "alertmanager"}):
+        table = {"ops": {"url": url, "secret": ["env:ONE", "env:TWO"], **more}}
+        notifier_contract(Webhook, rest="ops", table=table, secrets=("env:ONE", "env:TWO"))
+    notifier_contract(Alertmanager, rest="main", table={"main": {"url": url}})
+    notifier_contract(PagerDuty, rest="oncall", secrets=("PAGERDUTY_ROUTING_KEY",), success=Answer(202, "{}"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules that Apprise imports
+def test_apprise_keeps_it() -> None:
+    pytest.importorskip("apprise", reason="the extra detmon[apprise] is not installed")
+    from detmon_apprise import Apprise
+
+    with receiving(Receiver()) as server:
+        address = Secret(server.url.replace("http:", "json:"))  # all of it is the secret
+
+        def factory(config: NotifierConfig) -> Apprise:
+            return Apprise(replace(config, secret=lambda name: address))
+
+        notifier_contract(factory, rest="ops")
+
+
+def test_mail_keeps_it(tmp_path: Path) -> None:
+    from detmon_email import Email, Sendmail
+
+    mailbox = Mailbox()
+    with smtp_server(mailbox) as port:
+        table = {"host": "127.0.0.1", "port": port, "tls": "none", "from": "detmon@example.com"}
+        notifier_contract(Email, rest="team@example.com", table=table)
+    assert all("Bcc" not in mail for mail in mailbox.mails)
+    program = tmp_path / "sendmail"
+    program.write_text("#!/bin/sh\ncat > /dev/null\n")
+    program.chmod(0o755)
+    notifier_contract(Sendmail, rest="team@example.com", table={"path": str(program)})
 
 
 def test_the_guides_plugin_keeps_it() -> None:
@@ -73,14 +129,21 @@ class _Careless(Notifier):
         return Target(self.scheme, rest + "/" if self.fault == "moving" else rest, rest)
 
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
-        answer = ctx.http.post("https://example.com/")
+        headers = {"X-Text": message.text} if self.fault == "talkative" else {}
+        answer = ctx.http.post("https://example.com/", headers=headers)
         if self.fault == "nothing":
             return None  # type: ignore[return-value]
         if self.fault == "trusting" or answer.status_code == 200:
-            return Sent({"blob": "x" * 3000} if self.fault == "big" else {})
+            blob = {"big": "x" * 3000, "random": uuid.uuid4().hex}.get(self.fault)
+            return Sent({"blob": blob} if blob else {})
         if answer.status_code == 429 and self.fault != "hasty":
             return Retry("slow", after=7.0)
         return Permanent("gone") if answer.status_code < 429 or self.fault == "final" else Retry("later")
+
+    def preview(self, target: Target, message: Message, ctx: SendContext) -> str:
+        assert self.config is not None
+        secret = self.config.secret("CARELESS_TOKEN")
+        return secret.reveal() if secret and self.fault == "leaky" else message.text
 
 
 @pytest.mark.parametrize(
@@ -93,6 +156,9 @@ class _Careless(Notifier):
         ("trusting", "429 must be a Retry"),
         ("hasty", "must wait for Retry-After"),
         ("final", "500 must be a Retry"),
+        ("talkative", "one line of printable characters"),
+        ("random", "the same receipt"),
+        ("leaky", "preview must show no secret"),
     ],
 )
 def test_what_breaks_it(fault: str, sentence: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +167,7 @@ def test_what_breaks_it(fault: str, sentence: str | None, monkeypatch: pytest.Mo
         notifier_contract(_Careless, rest="x")
         return
     with pytest.raises(AssertionError, match=sentence):
-        notifier_contract(_Careless, rest="x")
+        notifier_contract(_Careless, rest="x", secrets=("CARELESS_TOKEN",) if fault == "leaky" else ())
 
 
 def test_a_missing_secret_must_be_said() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TextIO
 
 from detmon import notices, plugins
 from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
-from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
+from detmon.hookspecs import Message, Permanent, Retry, Sent
 from detmon.notify import messages, outbox, sending, settings
 from detmon.notify.channels import Channels
 from detmon.notify.secrets import Redactor
@@ -36,7 +35,7 @@ def try_out(config: Config, text: str, kind: str, now: datetime, console: TextIO
     problems = tuple(redact(one.text + (f" ({one.hint})" if one.hint else "")) for one in found)
     errors = [redact(one.text) for one in found if one.level == "error"]
     about = settings.read(config)
-    notice = _test_notice(str(channel.target), kind, now)
+    notice = notices.sample(str(channel.target), kind, now)
     message = messages.compose(
         notice,
         messages.Circumstances(
@@ -139,28 +138,3 @@ def _fields(row: QueuedNotice) -> dict[str, Any]:
 
 def _unused(_: object) -> Message:
     raise NotImplementedError
-
-
-def _test_notice(target: str, kind: str, now: datetime) -> notices.Notice:
-    began = now - timedelta(minutes=30)
-    ended = now if kind == "resolved" else None
-    first = Item(
-        alert="Test Alert",
-        alert_id="al_test",
-        model_id="test-model",
-        instance_key=notices.digest(["test", target]),
-        episode_id=None,
-        kind="firing" if kind == "digest" else kind,
-        labels={"source": "cam-1"},
-        metric="avg_confidence",
-        operator="lt",
-        threshold=0.7,
-        window="1h",
-        value=0.642,
-        n=412,
-        fired_at=began,
-        ended_at=ended,
-        reason=None,
-    )
-    items = (first, replace(first, alert="Another Test", alert_id="al_test2")) if kind == "digest" else (first,)
-    return notices.Notice(target, kind, "test", now, "info", items)
