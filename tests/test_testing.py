@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import uuid
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Shell
-from outbox_help import NOON, notice, queue
 from receivers import Receiver, receiving
-from slack_server import SlackServer, running
+from test_delivery_rows import clock, log
 from test_email import Mailbox, smtp_server
-from test_plugins import Distributions
 
 from detmon.hookspecs import (
     Message,
@@ -33,8 +35,9 @@ from detmon.testing import Answer, notifier_contract
 GUIDE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 
 
-def guide_plugin() -> str:
-    found = re.search(r"^```python\n(.*?)^```$", GUIDE, re.M | re.S)
+def guide(language: str) -> str:
+    """The guide's first block of a language."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", GUIDE, re.M | re.S)
     assert found is not None
     return found[1]
 
@@ -97,26 +100,38 @@ def test_mail_keeps_it(tmp_path: Path) -> None:
 
 def test_the_guides_plugin_keeps_it() -> None:
     names: dict[str, Any] = {}
-    exec(guide_plugin(), names)
+    exec(guide("python"), names)
     notifier_contract(names["Ntfy"], rest="my-topic")
 
 
-def test_the_guides_plugin_delivers(detmon: Shell) -> None:
-    folder = detmon.folder / "site"
-    folder.mkdir()
-    Distributions(folder).add("detmon-ntfy", guide_plugin())
-    with running(_Anything) as server:
+@pytest.mark.skipif(
+    find_spec("flit_core") is None, reason="flit_core, which builds the guide's package, is not installed"
+)
+def test_the_guides_package_is_installed_and_delivers(detmon: Shell) -> None:
+    package, site = detmon.folder / "package", detmon.folder / "site"
+    package.mkdir()
+    (package / "detmon_ntfy.py").write_text(guide("python"))
+    (package / "pyproject.toml").write_text(guide("toml"))
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    subprocess.run([*install, "--target", site, package], check=True, capture_output=True, timeout=60)
+    log(detmon.folder, ("10:00", "10:30"), end="10:10")
+    with receiving(Receiver()) as server:
         (detmon.folder / "detmon.toml").write_text(f'[notify.ntfy]\nserver = "{server.url}"\n')
-        queue(detmon.folder, notice("ntfy:my-topic"))
-        done = detmon.process("--now", NOON, "notify", "send", "--json", env={"PYTHONPATH": str(folder)})
-    assert done.returncode == 0, done.stderr
-    assert [post["path"] for post in server.posts] == ["/my-topic"]
-
-
-class _Anything(SlackServer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers.append((200, {}, "{}"))
+        detmon.monkeypatch.setenv("PYTHONPATH", str(site))
+        rows = json.loads(detmon.process("plugins", "--json").stdout)
+        assert ("detmon-ntfy", "1.0", ["ntfy"]) in [
+            (row["distribution"], row["version"], row["schemes"]) for row in rows
+        ]
+        made = detmon.process(
+            "--now", clock("10:00"), "alert", "create", "Low", "--model", "m", "--metric", "avg_confidence",
+            "--operator", "lt", "--threshold", "0.7", "--window", "5m", "--min-samples", "1", "--notify", "ntfy:my-topic",
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        checked = detmon.process("--now", clock("10:05"), "alert", "check")
+        assert checked.returncode == 0, checked.stderr
+    ((path, text),) = [(request.path, request.body.decode()) for request in server.requests]
+    assert path == "/my-topic"
+    assert text.startswith("FIRING  Low · m")
 
 
 class _Careless(Notifier):
