@@ -104,9 +104,7 @@ def test_the_guides_plugin_keeps_it() -> None:
     notifier_contract(names["Ntfy"], rest="my-topic")
 
 
-@pytest.mark.skipif(
-    find_spec("flit_core") is None, reason="flit_core, which builds the guide's package, is not installed"
-)
+@pytest.mark.skipif(find_spec("flit_core") is None, reason="flit_core is not installed")
 def test_the_guides_package_is_installed_and_delivers(detmon: Shell) -> None:
     package, site = detmon.folder / "package", detmon.folder / "site"
     package.mkdir()
@@ -119,12 +117,12 @@ def test_the_guides_package_is_installed_and_delivers(detmon: Shell) -> None:
         (detmon.folder / "detmon.toml").write_text(f'[notify.ntfy]\nserver = "{server.url}"\n')
         detmon.monkeypatch.setenv("PYTHONPATH", str(site))
         rows = json.loads(detmon.process("plugins", "--json").stdout)
-        assert ("detmon-ntfy", "1.0", ["ntfy"]) in [
-            (row["distribution"], row["version"], row["schemes"]) for row in rows
-        ]
+        found = [(row["distribution"], row["version"]) for row in rows if "ntfy" in row["schemes"]]
+        assert found == [("detmon-ntfy", "1.0")]
         made = detmon.process(
             "--now", clock("10:00"), "alert", "create", "Low", "--model", "m", "--metric", "avg_confidence",
-            "--operator", "lt", "--threshold", "0.7", "--window", "5m", "--min-samples", "1", "--notify", "ntfy:my-topic",
+            "--operator", "lt", "--threshold", "0.7", "--window", "5m", "--min-samples", "1",
+            "--notify", "ntfy:my-topic",
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         checked = detmon.process("--now", clock("10:05"), "alert", "check")
