@@ -193,15 +193,16 @@ def test_a_stalled_ingest_is_one_notice_for_fifty_rules(detmon: Shell) -> None:
     told = detmon.folder / "told.jsonl"
     store(detmon.folder, [*images(-3600, 0), *images(-3600, 0, model="n")])
     for number in range(50):
-        make("mn"[number % 2], f"r{number}", {**HOURLY, "threshold": 0.1}, [f"file:{told}"])
+        make("mn"[number % 2], f"r{number}", {**HOURLY, "threshold": 0.1, "min_samples": 30}, [f"file:{told}"])
     check(detmon, 0)
     check(detmon, 3600 + 3600)
     [line] = lines(told)
     assert (line["kind"], len(line["items"]), line["omitted"]) == ("no_data", 10, 40)
     store(detmon.folder, [*images(7200, 10_800), *images(7200, 10_800, model="n")])
     check(detmon, 10_800)
-    over = [line["kind"] for line in lines(told)[1:]]
-    assert over == ["no_data_resolved"]
+    [over] = lines(told)[1:]  # also where rows were too few to judge before there were enough
+    assert (over["kind"], over["omitted"]) == ("no_data_resolved", 40)
+    assert "no data 00:35, over 02:30 UTC" in over["text"]
 
 
 def test_as_many_label_sets_as_are_allowed_after_an_error(detmon: Shell) -> None:
@@ -223,6 +224,18 @@ def test_ten_thousand_label_sets_lose_no_state(detmon: Shell) -> None:
     assert [(i["state"], i["health"]) for i in run["instances"]] == [("firing", "error")] * 3
     run = check(detmon, 600)
     assert [(i["state"], i["health"]) for i in run["instances"]] == [("firing", "ok")] * 3
+
+
+def test_an_episode_that_ends_with_its_camera_within_one_run_is_told(detmon: Shell) -> None:
+    told = detmon.folder / "told.jsonl"
+    store(detmon.folder, [*images(-300, 10_000, 0.9, source="a"), *images(0, 300, 0.3, source="b")])
+    create(detmon, *SOURCES, "--forget-after", "30m", "--min-samples", 1, "--notify", f"file:{told}")
+    check(detmon, 0)
+    check(detmon, 9000)
+    [line] = lines(told)
+    [item] = line["items"]
+    assert (line["kind"], item["labels"], item["fired_at"]) == ("missed", {"source": "b"}, text(300))
+    assert item["reason"] == "series gone"
 
 
 def test_a_camera_that_goes_dark_is_not_well(detmon: Shell) -> None:

@@ -59,6 +59,8 @@ class _Told(NamedTuple):
     times: int
     stateful: bool
     refresh: bool
+    group_key: str | None
+    """The group of the notice that told it; None once that is pruned."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,9 @@ class _View:
             elif event.kind in ENDS:
                 for target, told in self.memory.targets(event.episode_id).items():
                     if self.changed.rule.definition.send_resolved or told.stateful:
-                        yield self._one(h.instance, event, target, told.times)
-            came_and_went = event.kind == "resolved" and event.episode_id in self._began
+                        news = self._one(h.instance, event, target, told.times)
+                        yield replace(news, group_key=told.group_key or news.group_key)
+            came_and_went = event.kind in ("resolved", "closed") and event.episode_id in self._began
             if came_and_went and h.instance.key not in self._unsteady:
                 for target in self.untold(h.instance, event.episode_id):
                     yield self._one(h.instance, replace(event, kind="missed"), target)

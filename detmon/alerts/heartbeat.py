@@ -17,6 +17,8 @@ def beat(url: str, path: str = "") -> str | None:
         address, question, query = url.partition("?")
         with urlopen(address.rstrip("/") + path + question + query, timeout=TIMEOUT):  # noqa: S310 (http and https only, see above)
             return None
-    except (URLError, OSError, ValueError, http.client.HTTPException) as error:
+    except (ValueError, http.client.InvalidURL):  # their text holds the address, which is a secret
+        return "the heartbeat failed: its address cannot be used"
+    except (URLError, OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error)).splitlines()
         return f"the heartbeat failed: {reason[0] if reason else type(error).__name__}"

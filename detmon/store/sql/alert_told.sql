@@ -1,2 +1,4 @@
--- Which targets were told of these episodes.
-SELECT episode_id, target, last_slot, count, stateful, refresh FROM alert_notified WHERE list_contains($episodes::VARCHAR[], episode_id)
+-- Which targets were told of these episodes, and with what news.
+SELECT n.episode_id, n.target, n.last_slot, n.count, n.stateful, n.refresh, o.group_key
+FROM alert_notified n LEFT JOIN outbox o ON o.notice_id = n.notice_id
+WHERE list_contains($episodes::VARCHAR[], n.episode_id)
