@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from simulations import ab, caps, drift, reviews
+from simulations import ab, anomaly, caps, drift, reviews
 from simulations.rows import Row, report
 
 FEW = 6
-ROWS = [*drift.rows(), *reviews.ROWS, *ab.ROWS, *caps.ROWS]
+ROWS = [*drift.rows(), *reviews.ROWS, *ab.ROWS, *caps.ROWS, *anomaly.rows()]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -18,7 +18,9 @@ def test_a_few_histories(row: Row) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "rows", [drift.rows(), reviews.ROWS, ab.ROWS, caps.ROWS], ids=["drift", "reviews", "ab", "caps"]
+    "rows",
+    [drift.rows(), reviews.ROWS, ab.ROWS, caps.ROWS, anomaly.rows()],
+    ids=["drift", "reviews", "ab", "caps", "anomaly"],
 )
 def test_all_histories(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
     assert report(rows), capsys.readouterr().out

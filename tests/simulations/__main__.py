@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-MODULES = ("ab", "drift", "power", "reviews", "caps")
+MODULES = ("ab", "anomaly", "drift", "power", "reviews", "caps")
 """Each a module beside this one, with `add_arguments(parser)` and `main(arguments) -> bool`: whether all rows hold."""
 
 
