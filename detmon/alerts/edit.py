@@ -93,12 +93,15 @@ class Editor:
         """The instances of a rule that have these labels. Raises UnknownName for labels that none has."""
         states = [instance for _, instance in instances.of_all(self.con, [rule])]
         for name, value in labels.items():
-            values = {dict(instance.labels)[name] for instance in states if name in dict(instance.labels)}
             if name not in rule.definition.by:
                 raise UnknownName(f"label of {rule.name!r}", name, rule.definition.by)
+            values = {dict(instance.labels).get(name) for instance in states} - {None}
             if value not in values:
-                raise UnknownName(name, value, sorted(values))
-        return [instance for instance in states if labels.items() <= dict(instance.labels).items()]
+                raise UnknownName(name, value, sorted(str(one) for one in values))
+        found = [instance for instance in states if labels.items() <= dict(instance.labels).items()]
+        if labels and not found:
+            raise UsageError(f"no instance of {rule.name!r} has all of these labels", "`detmon alert list` shows them")
+        return found
 
     def _redefine(self, rule: Rule, definition: Definition) -> Rule:
         changed = replace(rule, definition=definition)

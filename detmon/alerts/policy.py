@@ -38,7 +38,7 @@ class Policy:
 
 
 def read(config: Config, targets: Targets) -> Policy:
-    """The policy in force; Raises ConfigError naming table and key."""
+    """The policy in force. Raises ConfigError naming table and key."""
     notify = config.table("notify")
     group_by, examples = notify.get("group_by", "rule"), notify.get("include_examples", False)
     if group_by not in GROUPINGS:

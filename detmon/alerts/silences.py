@@ -131,15 +131,12 @@ def expire(con: Connection, silence_id: str, now: datetime) -> Silence:
 
 def in_force(con: Connection, now: datetime) -> InForce:
     """What is in force at `now`."""
-    silences: list[tuple[str, tuple[Matcher, ...]]] = []
-    acks: dict[str, str] = {}
     found = con.execute(statement("holds_in_force"), {"now": now}).fetchall()
-    for silence_id, kind, texts, episode_id, author in found:
-        if kind == "ack":
-            acks[episode_id] = author
-        else:
-            silences.append((silence_id, tuple(matchers.parse(text) for text in json.loads(texts))))
-    return InForce(tuple(silences), acks)
+    silences = sorted((starts_at, id, texts) for id, kind, texts, _, _, starts_at in found if kind == "silence")
+    return InForce(
+        tuple((id, tuple(matchers.parse(text) for text in json.loads(texts))) for _, id, texts in silences),
+        {episode: author for _, kind, _, episode, author, _ in found if kind == "ack"},
+    )
 
 
 def acknowledge(
@@ -182,5 +179,6 @@ def remarks(con: Connection, silence: Silence, rules: Sequence[Rule]) -> list[st
         if matchers.all_hold(found, labels_for_matching(rule, instance.labels), full_match)
     ]
     count = "1 instance" if len(states) == 1 else f"{len(states)} instances"
-    lines.append(f"it matches {count} now, {states.count('firing')} of them firing")
+    firing = f", {states.count('firing')} of them firing" if states else ""
+    lines.append(f"it matches {count} now{firing}")
     return lines
