@@ -71,6 +71,10 @@ class Life(RuleBasedStateMachine):
     def somebody_pauses(self, name: str) -> None:
         self.world.pause(name)
 
+    @rule(what=st.one_of(CAMERAS, NAMES), slots=st.integers(1, 12))
+    def somebody_silences(self, what: str, slots: int) -> None:
+        self.world.silence(what, slots)
+
     def teardown(self) -> None:
         self.world.settle()
         self.world.judge()

@@ -142,8 +142,7 @@ class _Run:
 
         Also returns the instances of which there is something to tell though none of their slots was due.
         """
-        ended = {h.instance.key for e in evaluated for h in e.happened if h.event.kind == "resolved"}
-        busy = [(e.rule, i) for e in evaluated for i in e.instances.values() if holds.is_open(i) or i.key in ended]
+        busy = [(e.rule, i) for e in evaluated for i in (*filter(holds.is_open, e.instances.values()), *e.ended)]
         due = {e.rule.id for e in evaluated}
         idle = [(r, i) for r in in_scope if r.id not in due for i in stored.get(r.id, {}).values() if holds.is_open(i)]
 
