@@ -129,7 +129,7 @@ class _Run:
         instances.record_events(self.con, happened, self.id, self.now)
         newest = {"ids": [e.rule.id for e in evaluated], "slots": [e.due.slots[-1] for e in evaluated]}
         self.con.execute(statement("advance_alerts"), newest)
-        if any(h.event.kind in ("resolved", "closed") for h in happened):
+        if any(e.ended for e in evaluated):
             self.con.execute(statement("end_acks"), {"now": self.now})
 
     def _hold(

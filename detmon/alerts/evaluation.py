@@ -43,6 +43,11 @@ class Evaluated:
     def rule(self) -> Rule:
         return self.due.rule
 
+    @property
+    def ended(self) -> list[Instance]:
+        """The instances of which something ended in these slots, also those that are gone."""
+        return [h.instance for h in self.happened if h.event.kind in ("resolved", "closed")]
+
 
 class Facts:
     """All that the due rules need to know of the rows, read in one query a selection of rows."""
