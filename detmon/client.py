@@ -19,6 +19,7 @@ from detmon.store import Connection, Store, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
+    from detmon.alerts.advice import Advice
     from detmon.alerts.backtest import Backtest
     from detmon.alerts.edit import Editor
     from detmon.alerts.policy import Policy
@@ -434,7 +435,7 @@ class Client:
         The rule is a stored one, one that `condition` and `fields` define as in `create_alert`, or a stored one with
         those fields changed. Nothing is written.
         """
-        from detmon.alerts import backtest, rules
+        from detmon.alerts import advice, backtest, rules
         from detmon.metrics import catalogue
 
         said = {key.rstrip("_"): value for key, value in {**(condition or {}), **fields}.items()}
@@ -449,7 +450,17 @@ class Client:
                 rule = rules.draft(models.find(con, model_id).id, rules.define(said, metrics=known), now)
             zone = times.parse_zone(models.find(con, rule.model_id).zone or "UTC")
             span = times.parse_period(period, now, zone) if period else None
-            return backtest.backtest(con, known, rule, backtest.slots_of(con, rule, now, span))[0]
+            found, trace = backtest.backtest(con, known, rule, backtest.slots_of(con, rule, now, span))
+            return advice.completed(found, rule, known, trace)
+
+    def advise_alert(self, id_or_name: str, model_id: str | None = None) -> Advice | None:
+        """How often a stored rule would have fired lately, in a sentence; None where there is nothing to tell from."""
+        from detmon.alerts import advice, rules
+        from detmon.metrics import catalogue
+
+        with self.store.reading() as con:
+            rule = rules.pick(rules.every(con), id_or_name, model_id)
+        return advice.advise(self.store, catalogue(self.config), rule, self.now())
 
     def enable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Go on with a paused rule; the slots of the pause are not made up."""

@@ -145,3 +145,59 @@ def test_runs_of_windows() -> None:
     assert [len(run.windows) for run in runs] == [10, 10]
     assert sorted(rest) == [(at(5), at(6)), (at(1000), at(1060))]
     assert split([]) == ([], [])
+
+
+# --- advice --------------------------------------------------------------------------------------------------------
+
+
+def test_who_makes_a_rule_is_told_how_often_it_would_have_fired(detmon: Shell) -> None:
+    store(detmon.folder, hourly({100: 0.6, 200: 0.65, 201: 0.65, 300: 0.5}, 28 * 24))
+    now = ("--now", text(28 * DAY))
+    made = detmon(*now, "alert", "create", "low", "--model", "m", *RULE)
+    assert made.out.startswith("al_")
+    assert made.err == "note: would have fired 3 times in 28 days (0.75 a week)\n"
+    made = detmon(*now, "alert", "create", "low", "--model", "m", *RULE, "--threshold", "0.4", "--replace")
+    assert made.err == "note: would not have fired in 28 days\n"
+    detmon("model", "register", "empty")
+    assert detmon(*now, "alert", "create", "low", "--model", "empty", *RULE).err == ""
+
+
+def test_what_would_have_been_quieter(detmon: Shell) -> None:
+    """The observed value nearest to the threshold with at most one episode, and the shortest `for`, by trying all."""
+    low = {100: 0.6, 101: 0.61, 102: 0.6, 200: 0.65, 201: 0.66, 300: 0.62, 301: 0.63, 400: 0.68, 500: 0.69}
+    store(detmon.folder, hourly(low, 28 * 24))
+    now = ("--now", text(28 * DAY))
+    made = detmon(*now, "alert", "create", "low", "--model", "m", *RULE)
+    said = "at most once in 28 days with --threshold 0.62 or --for 2h"
+    assert made.err == f"warning: would have fired 5 times in 28 days (1.2 a week); {said}\n"
+    found = backtest(detmon, 28 * 24, "low")
+    assert found["quieter"]["threshold"] == pytest.approx(0.62)
+    assert found["quieter"]["for"] == "2h"
+    values = sorted(set(low.values()), reverse=True)
+    episodes = [len(backtest(detmon, 28 * 24, "low", "--threshold", value)["episodes"]) for value in values]
+    assert dict(zip(values, episodes, strict=True)) == {
+        0.69: 4, 0.68: 3, 0.66: 3, 0.65: 2, 0.63: 2, 0.62: 1, 0.61: 2, 0.6: 0
+    }  # fmt: skip
+    assert [len(backtest(detmon, 28 * 24, "low", "--for", length)["episodes"]) for length in ("1h", "2h")] == [3, 1]
+
+
+def test_what_would_have_been_quieter_from_above(detmon: Shell) -> None:
+    store(detmon.folder, hourly({100: 0.6, 200: 0.65, 300: 0.7, 400: 0.75, 500: 0.8}, 28 * 24, usual=0.4))
+    above = (*RULE, "--operator", "gt", "--threshold", "0.5")
+    found = backtest(detmon, 28 * 24, "--model", "m", *above)
+    assert found["quieter"] == {
+        "threshold": pytest.approx(0.75),
+        "for": "1h",
+        "options": ["--threshold 0.75", "--for 1h"],
+    }
+    assert (
+        "At most once in 28 days with --threshold 0.75 or --for 1h."
+        in detmon("--now", text(28 * DAY), "alert", "backtest", "--model", "m", *above).out
+    )
+
+
+def test_a_long_backtest_is_left_to_its_command(detmon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(detmon.folder, hourly({}, 100))
+    monkeypatch.setattr("detmon.alerts.advice.SECONDS", 0.0)
+    made = detmon("--now", text(100 * HOUR), "alert", "create", "low", "--model", "m", *RULE)
+    assert made.err == 'note: detmon alert backtest "low" says how often it would have fired\n'

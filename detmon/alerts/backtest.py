@@ -48,11 +48,26 @@ class Stretch(Record):
 
 
 @dataclass(frozen=True)
+class Quieter(Record):
+    """What would have let a rule fire at most once in 28 days; None: nothing does, or it cannot be told.
+
+    `threshold`: the observed value nearest to the rule's; `for_`: the shortest; `options`: how to say either.
+    """
+
+    threshold: float | None
+    for_: str | None
+    options: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"at most once in 28 days with {' or '.join(self.options)}" if self.options else ""
+
+
+@dataclass(frozen=True)
 class Backtest(Record):
     """What a rule would have done at the slots after `start` up to `end`; `per_week` None: none was evaluated.
 
     `evaluations`: slots, but for those at which an anomaly was still learning; `judged`: those at which some label set
-    had a value to judge.
+    had a value to judge. `quieter`: given for more than one episode a week.
     """
 
     alert: str
@@ -70,6 +85,7 @@ class Backtest(Record):
     per_week: float | None
     no_data: tuple[Stretch, ...]
     errors: tuple[Stretch, ...]
+    quieter: Quieter | None = None
 
     @property
     def summary(self) -> str:

@@ -74,8 +74,11 @@ def create(
 
     Example: detmon alert create low --model vehicles@3 --metric avg_confidence --operator lt --threshold .7 --window 1h
     """
-    rule = options.client(ctx).create_alert(model, name, _said(locals()), replace=replace)
+    client = options.client(ctx)
+    rule = client.create_alert(model, name, _said(locals()), replace=replace)
     _print_rule(rule, json)
+    if advice := client.advise_alert(rule.id):
+        (output.warn if advice.loud else output.note)(advice.text)
 
 
 _FIELDS = (

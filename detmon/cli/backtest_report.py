@@ -22,7 +22,12 @@ def backtest_report(found: Backtest) -> Report:
     """The report of a backtest."""
     said = f"{found.metric} {found.operator} {output.cell(found.threshold)} over {found.window}"
     sections = [Section(title, parts) for title, parts in _sections(found) if parts]
-    return Report(f"{found.alert} · {found.model_id}", f"{said}: {found.summary}.", sections)
+    return Report(f"{found.alert} · {found.model_id}", f"{said}: {found.summary}.{_advice(found)}", sections)
+
+
+def _advice(found: Backtest) -> str:
+    hint = str(found.quieter or "")
+    return f" {hint[0].upper()}{hint[1:]}." if hint else ""
 
 
 def _sections(found: Backtest) -> Iterator[tuple[str, Sequence[Table | str]]]:
