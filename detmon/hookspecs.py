@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
+from urllib.parse import urlsplit
 
 import pluggy
 
-from detmon.errors import TargetError
+from detmon.errors import TargetError, nearest
 from detmon.times import aware_utc, format_instant
 
 if TYPE_CHECKING:
@@ -369,6 +370,37 @@ class NamedNotifier(Notifier):
     def table_name(self, target: Target) -> str:
         """The table of one target, as messages name it."""
         return f"[notify.{target.scheme}.{target.rest}]"
+
+    def url(self, target: Target) -> str:
+        """The `url` of one target; raises MissingSetting when there is none here."""
+        found = self.settings(target).text("url")
+        if found is None:
+            others = [name for name, table in self._scheme_table().items() if isinstance(table, Mapping)]
+            alike = nearest(target.rest, others)
+            hint = f": did you mean {target.scheme}:{alike}?" if alike else ""
+            raise MissingSetting(f"{self.table_name(target)} has no url here{hint}")
+        return found
+
+    def url_problems(self, target: Target, *, online: bool) -> list[Problem]:
+        """What is wrong with the `url` of one target, as far as it can be seen without asking anybody."""
+        try:
+            url = self.url(target)
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+        except MissingSetting as missing:
+            return [Problem("error" if online else "warning", str(missing))]
+        except ValueError:
+            parts, host = urlsplit(""), ""
+        if parts.scheme not in ("http", "https") or not host:
+            return [Problem("error", f"{self.table_name(target)} url must begin with https://")]
+        local = host in ("localhost", "::1") or host.startswith("127.")
+        if parts.scheme == "http" and not local and not self.settings(target).table.get("allow_http"):
+            text = f"{self.table_name(target)} url: http only to this machine"
+            return [Problem("warning", text, "use https, or set allow_http = true")]
+        return []
+
+    def _scheme_table(self) -> Mapping[str, Any]:
+        return self.config.table if self.config else {}
 
 
 def outcome_of(answer: Response, now: datetime, who: str) -> Outcome:

@@ -106,6 +106,17 @@ def test_a_firing_and_its_resolve_are_one_thread(detmon: Shell, token: SlackServ
     assert update["blocks"][0]["text"]["text"].startswith("🟢 RESOLVED")
 
 
+def test_a_thread_that_is_gone_takes_no_resolve_with_it(detmon: Shell, token: SlackServer) -> None:
+    queue(detmon.folder, notice("slack:#ml-alerts", item("firing")))
+    detmon("--now", NOON, "notify", "send")
+    token.last_post.clear()
+    token.answers.append((200, {}, '{"ok": false, "error": "thread_not_found"}'))
+    queue(detmon.folder, notice("slack:#ml-alerts", item("resolved"), slot="10:35"))
+    assert detmon("--now", later(NOON, minutes=5), "notify", "send", "--json").json["sent"] == 1
+    assert ("thread_ts" in token.posts[1]["payload"], "thread_ts" in token.shown[1]) == (True, False)
+    assert token.updates == []
+
+
 def test_a_resolve_of_some_does_not_turn_the_parent_green(detmon: Shell, token: SlackServer) -> None:
     queue(detmon.folder, notice("slack:#ml-alerts", item("firing"), item("firing", number=2)))
     detmon("--now", NOON, "notify", "send")

@@ -354,10 +354,10 @@ def test_the_alertmanager_payload(detmon: Shell, hook: Receiver) -> None:
 def test_a_webhook_waits_for_its_settings(detmon: Shell, hook: Receiver) -> None:
     detmon.monkeypatch.delenv("ONE")
     detmon.monkeypatch.delenv("TWO")
-    queue(detmon.folder, notice("webhook:ops"), notice("webhook:other"))
+    queue(detmon.folder, notice("webhook:ops"), notice("webhook:opps"))
     said = detmon("--now", NOON, "notify", "send").err
     assert "webhook:ops: [notify.webhook.ops] secret is not set" in said
-    assert "webhook:other: [notify.webhook.other] has no url here" in said
+    assert "webhook:opps: [notify.webhook.opps] has no url here: did you mean webhook:ops?" in said
     assert hook.requests == []
     assert [row["status"] for row in detmon("notify", "list", "--json").json] == ["queued", "queued"]
 
@@ -400,6 +400,8 @@ def test_settings_are_checked(detmon: Shell) -> None:
     (detmon.folder / "detmon.toml").write_text('[notify.pagerduty]\nrouting_key = "env:X"\n')
     assert "[notify.pagerduty.NAME]" in detmon("config", "check", code=2).err
     (detmon.folder / "detmon.toml").write_text('[notify.pagerduty.oncall]\nrouting_key = "plain-text-key-1"\n')
+    (detmon.folder / "other.toml").write_text('[notify.alertmanager.am]\nurl = "http://am.example.com"\n')
+    assert "http only to this machine" in detmon("--config", "other.toml", "config", "check").err
     refused = detmon("notify", "test", "pagerduty:oncall", code=2)
     assert "[notify.pagerduty.oncall] routing_key is written as plain text" in refused.err
     assert "plain-text-key-1" not in detmon("config", "show").out + refused.err

@@ -37,23 +37,19 @@ class Alertmanager(NamedNotifier):
     capabilities = Capabilities(rate_per_s=20.0, per_instance=True, stateful=True, refresh=True)
 
     def check(self, target: Target, *, online: bool) -> list[Problem]:
-        config = self.settings(target)
-        url = config.text("url")
-        if url is None:
-            return [Problem("error" if online else "warning", f"{self.table_name(target)} has no url here")]
-        if not online or config.http is None:
-            return []
+        http = self.settings(target).http
+        problems = self.url_problems(target, online=online)
+        if problems or not online or http is None:
+            return problems
+        url = self.url(target)
         try:
-            outcome = outcome_of(config.http.get(_address(url, "status"), headers=self._headers(target)), _NEVER, url)
+            outcome = outcome_of(http.get(_address(url, "status"), headers=self._headers(target)), _NEVER, url)
         except SendFailed as failed:
             outcome = failed.outcome
         return [] if isinstance(outcome, Sent) else [Problem("error", f"it does not answer: {outcome.reason}")]
 
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
-        url = self.settings(target).text("url")
-        if url is None:
-            raise MissingSetting(f"{self.table_name(target)} has no url here")
-        posted = self._alerts(message, ctx)
+        posted, url = self._alerts(message, ctx), self.url(target)
         outcome = outcome_of(
             ctx.http.post(_address(url, "alerts"), json=posted, headers=self._headers(target)), ctx.now, str(target)
         )

@@ -34,7 +34,8 @@ API = "https://slack.com/api/"
 _CHANNEL = re.compile(r"#[^\s#@<>&,:]{1,80}|[CGD][A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}")
 _TRY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "invalid_payload")
 _TRY_SHORT = ("msg_blocks_too_long", "msg_too_long")
-_LATER = ("ratelimited", "rate_limited", "service_unavailable")
+_LATER = ("ratelimited", "rate_limited", "service_unavailable", "message_limit_exceeded", "team_added_to_org")
+_NO_THREAD = ("cannot_reply_to_message", "message_not_found", "thread_not_found", "restricted_action_thread_locked")
 _UNKNOWN_FATE = ("internal_error", "fatal_error", "request_timeout")
 _HINTS = {
     "channel_not_found": "check the channel's name; a private one needs /invite @bot",
@@ -145,6 +146,9 @@ class Slack(Notifier):
             if not layout.is_over(message):
                 place["reply_broadcast"] = True  # what still fires must not hide in a thread
         outcome = _in_forms(message, lambda form: self._call("chat.postMessage", token, form | place, ctx))
+        if isinstance(outcome, Permanent) and outcome.reason in _NO_THREAD and "thread_ts" in place:
+            place = {"channel": parent["channel"]}  # somebody has deleted or locked the thread
+            outcome = _in_forms(message, lambda form: self._call("chat.postMessage", token, form | place, ctx))
         if not isinstance(outcome, Sent):
             return outcome
         if layout.is_over(message) and "thread_ts" in place and layout.covers(message, parent):

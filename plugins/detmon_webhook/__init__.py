@@ -38,21 +38,17 @@ class Webhook(NamedNotifier):
     def check(self, target: Target, *, online: bool) -> list[Problem]:
         config = self.settings(target)
         _format(config, self.table_name(target))
-        problems = []
-        if config.text("url") is None:
-            problems.append(Problem("error" if online else "warning", f"{self.table_name(target)} has no url here"))
+        if problems := self.url_problems(target, online=online):
+            return problems
         try:
             if not self._secrets(config, target):
-                problems.append(Problem("warning", "its notices are not signed", f"set {VARIABLE}"))
+                return [Problem("warning", "its notices are not signed", f"set {VARIABLE}")]
         except MissingSetting as missing:
-            problems.append(Problem("error" if online else "warning", str(missing)))
-        return problems
+            return [Problem("error" if online else "warning", str(missing))]
+        return []
 
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
-        config = self.settings(target)
-        url = config.text("url")
-        if url is None:
-            raise MissingSetting(f"{self.table_name(target)} has no url here")
+        config, url = self.settings(target), self.url(target)
         body = self._body(target, message, ctx).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": ctx.notice_id}
         headers |= signature(self._secrets(config, target), body, ctx.now)
