@@ -37,7 +37,8 @@ WORDS = {
     "delivery_failing": "DELIVERY FAILING",
 }
 SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠", "anomaly": "|z| ≥"}
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = ("Cc", "Cf")
+"""Categories of characters that no reader sees: controls, directions, zero widths."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def compose(notice: Notice, about: Circumstances) -> Message:
 
 
 def clean(text: str, length: int | None = None) -> str:
-    """`text` on one line without control or direction characters, cut to `length`."""
+    """`text` on one line without characters that nobody sees, cut to `length`."""
     spaced = " ".join(text.split())
-    visible = "".join(char for char in spaced if unicodedata.category(char) != "Cc" and char not in _BIDI)
+    visible = "".join(char for char in spaced if unicodedata.category(char) not in _UNSEEN)
     return visible if length is None or len(visible) <= length else visible[: length - 1] + "…"
 
 
