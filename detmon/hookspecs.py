@@ -197,7 +197,8 @@ def message_json(message: Message, ctx: SendContext) -> str:
         "title": message.title,
         "text": message.text,
     }
-    return json.dumps(content, ensure_ascii=False, default=_instant_text)
+    text = json.dumps(content, ensure_ascii=False, default=_instant_text)
+    return re.sub("[\x85\u2028\u2029]", lambda end: f"\\u{ord(end[0]):04x}", text)  # some readers end a line there
 
 
 def _instant_text(value: object) -> str:

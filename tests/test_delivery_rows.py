@@ -14,6 +14,7 @@ import pytest
 import stored
 from conftest import Shell
 from outbox_help import lines
+from receivers import Receiver, receiving
 from slack_server import running
 from test_alert_vectors import named, of_kind
 from test_email import Mailbox, smtp_server
@@ -134,16 +135,17 @@ def test_the_fallback_is_told_once_an_outage(detmon: Shell) -> None:
     [pytest.param(*crash, id=f"kill9_{crash[0].replace('.', '_')}") for crash in CRASHES],
 )
 def test_killed_and_run_again(detmon: Shell, failpoint: str, before: int, after: int, repeat: bool) -> None:
-    file = detmon.folder / "told.jsonl"
     log(detmon.folder, ("10:00", "10:30"), end="10:30")
-    rule(detmon, f"file:{file}")
-    killed = detmon.process("--now", clock("10:05"), "alert", "check", env={"DETMON_FAILPOINT": failpoint})
-    assert killed.returncode == -9
-    assert len(lines(file)) == before
-    detmon("--now", clock("10:05"), "alert", "check")
-    told = lines(file)
-    assert (len(told), len({line["notice_id"] for line in told})) == (after, 1)
-    assert told[-1]["maybe_repeat"] is repeat
+    with receiving(Receiver()) as server:
+        (detmon.folder / "detmon.toml").write_text(f'[notify.webhook.ops]\nurl = "{server.url}"\n')
+        rule(detmon, "webhook:ops")
+        killed = detmon.process("--now", clock("10:05"), "alert", "check", env={"DETMON_FAILPOINT": failpoint})
+        assert killed.returncode == -9
+        assert len(server.requests) == before
+        detmon("--now", clock("10:05"), "alert", "check")
+    assert len(server.requests) == after
+    assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
+    assert server.requests[-1].json["maybe_repeat"] is repeat
 
 
 def test_the_crash_rows_of_the_vectors(vectors: Callable[[str], Any]) -> None:
