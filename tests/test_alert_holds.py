@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ from conftest import VECTORS, Shell
 from outbox_help import lines
 from stored import BASE, Row, at, store, text
 
+from detmon import Client
 from detmon.alerts.maintenance import Maintenance
 from detmon.alerts.matchers import all_hold, parse
 from detmon.alerts.policy import _clock
@@ -190,6 +192,20 @@ def test_a_silence_between_two_slots_is_noticed(detmon: Shell) -> None:
     check(detmon, 20)
     check(detmon, 100)
     assert kinds(told) == ["firing", "reminder"]
+
+
+def test_checks_at_the_same_moment_tell_once_that_a_silence_is_over(detmon: Shell) -> None:
+    """No slot is due, so no primary key keeps them apart: the mark on the instance does."""
+    log(detmon.folder, range(0, 10_000))
+    told = rule(detmon)
+    check(detmon, 0)
+    silence(detmon, 10, "alertname=slow", "--for", "1m")
+    check(detmon, 20)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: Client(now=text(100)).check_alerts(send=False), range(4)))
+    check(detmon, 110)
+    assert kinds(told) == ["firing", "reminder"]
+    assert [line["items"][0]["detail"].get("count") for line in lines(told)] == [None, 1]
 
 
 def test_what_came_and_went_in_silence_is_not_told(detmon: Shell) -> None:
@@ -500,6 +516,24 @@ def test_what_is_inhibited_is_told_when_its_cause_is_over(detmon: Shell) -> None
         detmon("--now", text(310), "alert", "disable", name)
     check(detmon, 320)
     assert [item["alert"] for item in lines(told)[-1]["items"]] == ["slow"]
+
+
+def test_what_is_gone_inhibits_nothing(detmon: Shell) -> None:
+    (detmon.folder / "detmon.toml").write_text(
+        "[[inhibit]]\nsource = ['alertname=cause']\ntarget = ['alertname=effect']\n"
+    )
+    log(detmon.folder, range(0, 10_000), sources=("a", "b"), end=300)
+    log(detmon.folder, range(0, 10_000), sources=("b",), start=600)
+    where = ("--where", "source=a", "--no-data", "keep")
+    told = rule(detmon, "--by", "source", *where, "--forget-after", "1h", name="cause")
+    rule(detmon, "--where", "source=b", name="effect")
+    run = check(detmon, 0)
+    assert {i["alert"]: i["held_by"] for i in run["instances"]} == {"cause": None, "effect": "inhibit:cause"}
+    check(detmon, 3300)
+    assert {item["alert"] for line in lines(told) for item in line["items"]} == {"cause"}
+    run = check(detmon, 4500)
+    assert {(e["alert"], e["kind"]) for e in run["events"]} == {("cause", "closed")}
+    assert [line["kind"] for line in lines(told)] == ["firing", "closed", "firing"]
 
 
 # --- what is told together ------------------------------------------------------------------------------------------

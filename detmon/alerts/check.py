@@ -142,7 +142,8 @@ class _Run:
 
         Also returns the instances of which there is something to tell though none of their slots was due.
         """
-        busy = [(e.rule, i) for e in evaluated for i in (*filter(holds.is_open, e.instances.values()), *e.ended)]
+        busy = [(e.rule, i) for e in evaluated for i in e.instances.values() if holds.is_open(i)]
+        over = [(e.rule, i) for e in evaluated for i in e.ended]
         due = {e.rule.id for e in evaluated}
         idle = [(r, i) for r in in_scope if r.id not in due for i in stored.get(r.id, {}).values() if holds.is_open(i)]
 
@@ -153,7 +154,7 @@ class _Run:
             others = [rule for rule in rules.every(self.con) if rule.enabled and rule.id not in known]
             yield from instances.of_all(self.con, others)
 
-        holding = holds.look(self.con, self.policy, self.now, [*busy, *idle], everyone)
+        holding = holds.look(self.con, self.policy, self.now, [*over, *busy, *idle], everyone)
         for e in evaluated:
             e.instances = {labels: holding.marked(instance) for labels, instance in e.instances.items()}
         changed = [(rule, after) for rule, i in idle if (after := holding.marked(i)) is not i]

@@ -77,30 +77,29 @@ def span(now: datetime, start: datetime | None, end: datetime | None, length: st
 def add(
     con: Connection,
     texts: Sequence[str],
-    span: tuple[datetime, datetime],
+    during: tuple[datetime, datetime],
     *,
     author: str,
     comment: str | None,
     now: datetime,
 ) -> Silence:
-    """Add a silence over `span`. Raises UsageError for a wrong matcher, and for matchers that hold for anything."""
-    starts_at, ends_at = span
+    """Add a silence over a span. Raises UsageError for a wrong matcher, and for matchers that hold for anything."""
     found, full_match = [matchers.parse(text) for text in texts], Re2(con)
     matchers.check(found, full_match)
     matchers.refuse_empty(found, full_match)
-    values = {
-        "silence_id": f"si_{os.urandom(6).hex()}",
-        "kind": "silence",
-        "matchers": canonical([str(matcher) for matcher in found]),
-        "episode_id": None,
-        "starts_at": starts_at,
-        "ends_at": ends_at,
-        "author": author,
-        "comment": comment,
-        "now": now,
-    }
-    con.execute(statement("add_silence"), values)
-    return find(con, str(values["silence_id"]), now)
+    row = {"matchers": canonical([str(one) for one in found]), "starts_at": during[0], "ends_at": during[1]}
+    return find(con, _insert(con, "silence", row, author=author, comment=comment, now=now), now)
+
+
+def _insert(
+    con: Connection, kind: str, row: Mapping[str, object], *, author: str, comment: str | None, now: datetime
+) -> str:
+    """Write a silence or an acknowledgement; returns its id."""
+    id = f"{'si' if kind == 'silence' else 'ac'}_{os.urandom(6).hex()}"
+    nothing = {"matchers": None, "episode_id": None, "ends_at": None}
+    about = {"silence_id": id, "kind": kind, "author": author, "comment": comment, "now": now}
+    con.execute(statement("add_silence"), {**nothing, **row, **about})
+    return id
 
 
 def every(con: Connection, now: datetime) -> list[Silence]:
@@ -148,18 +147,8 @@ def acknowledge(
     for instance in firing:
         episode = instance.episode_id or ""
         if episode not in known:
-            values = {
-                "silence_id": f"ac_{os.urandom(6).hex()}",
-                "kind": "ack",
-                "matchers": None,
-                "episode_id": episode,
-                "starts_at": now,
-                "ends_at": None,
-                "author": author,
-                "comment": comment,
-                "now": now,
-            }
-            con.execute(statement("add_silence"), values)
+            row = {"episode_id": episode, "starts_at": now}
+            _insert(con, "ack", row, author=author, comment=comment, now=now)
         found.append(Ack(rule.name, dict(instance.labels), episode, known.get(episode, author), comment))
     return found
 
