@@ -302,6 +302,21 @@ def test_a_wrong_rule_is_refused(options: tuple[str, ...], said: str, detmon: Sh
     assert said in create(detmon, *options, code=2).err
 
 
+def test_a_stored_rule_is_replayed_with_other_options(detmon: Shell) -> None:
+    store(detmon.folder, [*confidences(range(-28, 0)), *confidences([0], 0.7)])
+    create(detmon)
+
+    def fired(*options: object) -> tuple[float, int]:
+        found = detmon("--now", text(0), "alert", "backtest", "odd", *options, "--json").json
+        return found["threshold"], len(found["episodes"])
+
+    assert fired() == (3.5, 1)
+    assert fired("--sensitivity", "low") == (4.0, 1)
+    assert fired("--threshold", 29) == (29, 0)
+    assert fired("--direction", "up") == (3.5, 0)
+    assert fired("--operator", "lt", "--threshold", 0.75) == (0.75, 1)
+
+
 def test_options_of_anomalies_belong_to_anomalies(detmon: Shell) -> None:
     store(detmon.folder, confidences([0]))
     plain = ("alert", "create", "x", "--model", "m", "--metric", "avg_confidence", "--operator", "lt", "--window", "1h")

@@ -27,6 +27,10 @@ BEHAVIOUR = (
     "for_", "keep_firing_for", "min_samples", "direction", "sensitivity",
 )  # fmt: skip
 """The fields whose change makes a new version: state starts anew."""
+OF_COMPARISON = (
+    "threshold", "recover_threshold", "relative_to", "for", "keep_firing_for", "direction", "sensitivity",
+)  # fmt: skip
+"""What has another meaning for an anomaly than for a threshold."""
 DAY = timedelta(days=1)
 LARGEST_Z = 30
 """Scores end at 37."""
@@ -320,7 +324,18 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
 
 def altered(rule: Rule, said: Mapping[str, Any], *, metrics: Mapping[str, Metric]) -> Rule:
     """The rule with some fields in a user's words changed."""
-    return replace(rule, definition=define({**rule.definition.to_dict(), **said}, metrics=metrics))
+    kept = {key: value for key, value in rule.definition.to_dict().items() if key not in _outdated(rule, said)}
+    return replace(rule, definition=define({**kept, **said}, metrics=metrics))
+
+
+def _outdated(rule: Rule, said: Mapping[str, Any]) -> Sequence[str]:
+    """The fields of a rule that mean nothing, or something else, once it is changed."""
+    anomaly = rule.definition.operator == "anomaly"
+    if (said.get("operator", rule.definition.operator) == "anomaly") != anomaly:
+        return OF_COMPARISON
+    if not anomaly:
+        return ()
+    return ("recover_threshold", "threshold") if "sensitivity" in said else ("recover_threshold",)
 
 
 def draft(model_id: str, definition: Definition, now: datetime, name: str = "draft") -> Rule:
