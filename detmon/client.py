@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.edit import Editor
     from detmon.alerts.policy import Policy
     from detmon.alerts.records import AlertCheck, AlertInstance
-    from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule, Status
+    from detmon.alerts.show import AlertDetails, AlertHistoryRow, AlertRow, AlertRule, Status
     from detmon.alerts.silences import Ack, Silence
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
@@ -406,12 +406,12 @@ class Client:
             model = models.find(con, model_id).id if model_id else None
             return show.rows(con, [rule for rule in rules.every(con) if model in (None, rule.model_id)])
 
-    def show_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
-        """One rule with every default filled in."""
+    def show_alert(self, id_or_name: str, model_id: str | None = None) -> AlertDetails:
+        """One rule with every default filled in, and the state of its instances."""
         from detmon.alerts import rules, show
 
         with self.store.reading() as con:
-            return show.record(rules.pick(rules.every(con), id_or_name, model_id))
+            return show.details(con, rules.pick(rules.every(con), id_or_name, model_id))
 
     def alert_history(self, id_or_name: str, model_id: str | None = None) -> list[AlertHistoryRow]:
         """What happened to a rule: events, skipped slots, notices. A removed rule is found by its id."""

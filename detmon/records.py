@@ -58,8 +58,8 @@ def plain(value: Any) -> Any:
 def comparison(detail: Mapping[str, Any]) -> str | None:
     """What a value was compared with, in words: the same hour of other days, or the baseline."""
     if "expected" in detail:
-        expected, low, high, z = (f"{detail[key]:.4g}" for key in ("expected", "low", "high", "z"))
-        return f"usually {expected} at this hour ({detail['days']} days), {low} to {high}; z {z}"
+        expected, low, high = (f"{detail[key]:.4g}" for key in ("expected", "low", "high"))
+        return f"usually {expected} at this hour ({detail['days']} days), {low} to {high}; z {detail['z']:.3g}"
     if "baseline" in detail:
         change, side = abs(100 * detail["change"]), "below" if detail["change"] < 0 else "above"
         return f"{change:.3g} % {side} the baseline of {detail['baseline']:.4g}"

@@ -351,7 +351,8 @@ def test_output_and_exit_codes(detmon: Shell) -> None:
         }
     ]
     keys = ["id", "name", "model_id", "metric", "operator", "threshold", "window", "state", "health", "value", "n"]
-    assert list(detmon("alert", "list", "--json").json[0]) == [*keys, "since", "labels", "detail", "held_by"]
+    keys += ["since", "labels", "detail", "held_by", "health_reason", "hint"]
+    assert list(detmon("alert", "list", "--json").json[0]) == keys
 
 
 def test_a_check_loads_no_heavy_library(detmon: Shell) -> None:

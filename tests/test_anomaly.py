@@ -203,6 +203,8 @@ def test_a_drop_is_told_with_what_is_usual(detmon: Shell) -> None:
     [message] = lines(told)
     assert usual in message["text"]
     assert usual in detmon("alert", "list").out
+    assert usual in detmon("alert", "show", "odd").out
+    assert detmon("alert", "show", "odd", "--json").json["instances"] == [row]
     [item] = message["items"]
     assert item["detail"]["z"] == detail["z"]
 
@@ -226,6 +228,7 @@ def test_a_young_camera_learns_and_is_not_told(detmon: Shell) -> None:
         ("no_data", "learning", "4 of 7 days"),
     ]
     assert not told.exists()
+    assert "learning, 4 of 7 days" in detmon("alert", "list").out
 
 
 def test_days_of_few_images_are_no_history_and_few_images_no_anomaly(detmon: Shell) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from detmon.alerts import instances
+from detmon.alerts.machine import Instance
 from detmon.alerts.rules import Rule
 from detmon.datasets import STATUSES
 from detmon.records import Record
@@ -78,6 +79,15 @@ class AlertRow(Record):
     labels: Mapping[str, str]
     detail: Mapping[str, Any]
     held_by: str | None
+    health_reason: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class AlertDetails(AlertRule):
+    """A rule and the state of its instances."""
+
+    instances: tuple[AlertRow, ...]
 
 
 @dataclass(frozen=True)
@@ -145,60 +155,41 @@ def record(rule: Rule) -> AlertRule:
     )
 
 
+def details(con: Connection, rule: Rule) -> AlertDetails:
+    """A rule with its instances."""
+    return AlertDetails(**vars(record(rule)), instances=tuple(rows(con, [rule])))
+
+
 def rows(con: Connection, rules: Iterable[Rule]) -> list[AlertRow]:
     """One row an instance; a rule that has none is `paused` or `new`."""
     listed = list(rules)
     stored = instances.load(con, listed)
     found = []
     for rule in listed:
-        for _, instance in sorted(stored.get(rule.id, {}).items()):
-            found.append(
-                _row(
-                    rule,
-                    instance.state,
-                    health=instance.health,
-                    value=instance.value,
-                    n=instance.n,
-                    since=instance.state_since,
-                    labels=dict(instance.labels),
-                    detail=instances.compared(instance),
-                    held_by=instance.held_by,
-                )
-            )
-        if rule.id not in stored:
-            found.append(_row(rule, "new" if rule.enabled else "paused"))
+        found += [_row(rule, instance) for _, instance in sorted(stored.get(rule.id, {}).items())] or [_row(rule)]
     return found
 
 
-def _row(
-    rule: Rule,
-    state: str,
-    *,
-    health: str | None = None,
-    value: float | None = None,
-    n: int | None = None,
-    since: datetime | None = None,
-    labels: Mapping[str, str] | None = None,
-    detail: Mapping[str, Any] | None = None,
-    held_by: str | None = None,
-) -> AlertRow:
+def _row(rule: Rule, instance: Instance | None = None) -> AlertRow:
     said = rule.definition
     return AlertRow(
-        rule.id,
-        rule.name,
-        rule.model_id,
-        said.metric,
-        said.operator,
-        said.threshold,
-        format_duration(said.window),
-        state,
-        health,
-        value,
-        n,
-        since,
-        labels or {},
-        detail or {},
-        held_by,
+        id=rule.id,
+        name=rule.name,
+        model_id=rule.model_id,
+        metric=said.metric,
+        operator=said.operator,
+        threshold=said.threshold,
+        window=format_duration(said.window),
+        state=instance.state if instance else "new" if rule.enabled else "paused",
+        health=instance.health if instance else None,
+        value=instance.value if instance else None,
+        n=instance.n if instance else None,
+        since=instance.state_since if instance else None,
+        labels=dict(instance.labels) if instance else {},
+        detail=instances.compared(instance) if instance else {},
+        held_by=instance.held_by if instance else None,
+        health_reason=instance.health_reason if instance else None,
+        hint=instance.detail.get("hint") if instance else None,
     )
 
 

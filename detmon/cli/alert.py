@@ -18,7 +18,7 @@ from detmon.records import comparison
 
 if TYPE_CHECKING:
     from detmon.alerts.records import AlertCheck, AlertEvent
-    from detmon.alerts.show import AlertRule
+    from detmon.alerts.show import AlertRow, AlertRule
 
 app = options.noun()
 app.add_typer(silence.app, name="silence")
@@ -206,16 +206,20 @@ def list_(
     if any(row.held_by for row in rows):
         columns.append("held_by")
     chosen = options.chosen(format, json)
-    if chosen is output.Format.table and any(row.detail for row in rows):
-        shown = [{**row.to_dict(), "compared": comparison(row.detail)} for row in rows]
-        output.rows(shown, [*columns, "compared"])
+    if chosen is output.Format.table and any(map(_about, rows)):
+        output.rows([{**row.to_dict(), "about": _about(row)} for row in rows], [*columns, "about"])
     else:
         output.rows(rows, columns, format=chosen, empty="no alerts yet")
 
 
+def _about(row: AlertRow) -> str | None:
+    """What the value was compared with, or why there is no verdict."""
+    return comparison(row.detail) or ", ".join(filter(None, (row.health_reason, row.hint))) or None
+
+
 @app.command("show")
 def show(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Json = False) -> None:
-    """Show one rule with every default filled in.
+    """Show one rule with every default filled in, and the state of its instances.
 
     Example: detmon alert show "Low Confidence Alert" --json
     """
@@ -223,7 +227,12 @@ def show(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Js
     if json:
         output.document(rule)
     else:
-        output.pairs(rule.to_dict())
+        said = rule.to_dict()
+        said.pop("instances")
+        output.pairs(said)
+        output.line()
+        states = [{**row.to_dict(), "about": _about(row)} for row in rule.instances]
+        output.rows(states, ["labels", "state", "value", "n", "since", "about"])
 
 
 @app.command("history")
