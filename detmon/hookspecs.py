@@ -376,8 +376,8 @@ class NamedNotifier(Notifier):
         """The `url` of one target; raises MissingSetting when there is none here."""
         found = self.settings(target).text("url")
         if found is None:
-            others = [name for name, table in self._scheme_table().items() if isinstance(table, Mapping)]
-            alike = nearest(target.rest, others)
+            tables = self.config.table if self.config else {}
+            alike = nearest(target.rest, [name for name, table in tables.items() if isinstance(table, Mapping)])
             hint = f": did you mean {target.scheme}:{alike}?" if alike else ""
             raise MissingSetting(f"{self.table_name(target)} has no url here{hint}")
         return found
@@ -399,9 +399,6 @@ class NamedNotifier(Notifier):
             text = f"{self.table_name(target)} url: http only to this machine"
             return [Problem("warning", text, "use https, or set allow_http = true")]
         return []
-
-    def _scheme_table(self) -> Mapping[str, Any]:
-        return self.config.table if self.config else {}
 
 
 def outcome_of(answer: Response, now: datetime, who: str) -> Outcome:

@@ -63,6 +63,15 @@ def rule(detmon: Shell, target: str, *options: str) -> None:
     )  # fmt: skip
 
 
+def up_and_down(detmon: Shell) -> None:
+    """A log that is bad for 5 minutes and good for 5, from 10:00 to 10:50, and good from then on."""
+    rows = [
+        stored.Row(stored.at(10 * 3600 + second), boxes=[("car", 0.3 if second < 3000 and second % 600 < 300 else 0.9)])
+        for second in range(0, 3 * 3600, 30)
+    ]
+    stored.store(detmon.folder, rows)
+
+
 def check(detmon: Shell, time: str, code: int | None = 0) -> Any:
     return detmon("--now", clock(time), "alert", "check", "--json", code=code).json
 
@@ -127,24 +136,11 @@ def test_an_incident_that_may_have_been_opened_is_closed(detmon: Shell, pagerdut
 
 
 def test_flapping_is_one_incident_until_it_is_steady(detmon: Shell, pagerduty: PagerDuty) -> None:
-    rows = [
-        stored.Row(
-            stored.at(10 * 3600 + second), boxes=[("car", 0.3 if second // 300 % 2 == 0 and second < 3000 else 0.9)]
-        )
-        for second in range(0, 3 * 3600, 30)
-    ]
-    stored.store(detmon.folder, rows)
+    up_and_down(detmon)
     rule(detmon, "pagerduty:oncall", "--flap", "3/1h")
     for time in every_five_minutes("10:05", "12:00"):
         check(detmon, time)
-    assert [action for action, _ in pagerduty.history] == [
-        "trigger",
-        "resolve",
-        "trigger",
-        "resolve",
-        "trigger",
-        "resolve",
-    ]
+    assert [action for action, _ in pagerduty.history] == ["trigger", "resolve"] * 3
     assert "FLAPPING" in pagerduty.requests[4].json["payload"]["summary"]
     assert pagerduty.open == {}
 
@@ -210,6 +206,25 @@ def test_an_alert_is_upheld_at_every_run_and_ended(detmon: Shell, alertmanager: 
     assert [alert["endsAt"][:16] for alert in alerts] == [clock(t)[:16] for t in ("10:20", "10:25", "10:30", "10:20")]
     kinds = [row["kind"] for row in detmon("notify", "list", "--json").json]
     assert kinds == ["resolved", "refresh", "refresh", "firing"]
+
+
+def test_what_flaps_is_upheld_until_it_is_steady(detmon: Shell, alertmanager: Receiver) -> None:
+    up_and_down(detmon)
+    rule(detmon, "alertmanager:main", "--flap", "3/1h")
+    for time in every_five_minutes("10:05", "10:40"):
+        check(detmon, time)
+    kinds = [row["kind"] for row in reversed(detmon("notify", "list", "--json").json)]
+    assert kinds == ["firing", "resolved", "firing", "resolved", "flapping", "refresh", "refresh", "refresh"]
+    assert [alert["endsAt"][:16] for alert in posted(alertmanager)[-2:]] == [clock("10:50")[:16], clock("10:55")[:16]]
+
+
+def test_a_silence_does_not_let_go_of_what_is_told(detmon: Shell, alertmanager: Receiver) -> None:
+    log(detmon.folder, ("10:00", "10:30"), end="10:45")
+    rule(detmon, "alertmanager:main")
+    check(detmon, "10:05")
+    detmon("--now", clock("10:06"), "alert", "silence", "add", "alertname=Low", "--for", "1h")
+    check(detmon, "10:10")
+    assert [alert["endsAt"][:16] for alert in posted(alertmanager)] == [clock("10:20")[:16], clock("10:25")[:16]]
 
 
 def test_an_outage_leaves_the_newest_state_only(detmon: Shell, alertmanager: Receiver) -> None:
