@@ -269,6 +269,22 @@ def test_a_flapping_alert_is_held_and_told_when_the_silence_is_over(detmon: Shel
     assert kinds(told) == ["flapping", "stable"]
 
 
+def test_what_fires_anew_after_flapping_is_told(detmon: Shell) -> None:
+    """That it was steady, and that it fires, may both be news of one run that makes slots up."""
+    bad = (0, 600, 1200, 6300)
+    rows = [
+        Row(at(ts), latency=90.0 if any(slot - 300 <= ts < slot for slot in bad) else 10.0)
+        for ts in range(-300, 6900, 60)
+    ]
+    store(detmon.folder, rows)
+    told = rule(detmon)
+    for moment in (0, 300, 600, 900, 1200, 1500, 6300, 6600):
+        check(detmon, moment)
+    assert kinds(told)[2:] == ["firing", "resolved", "flapping", "firing", "resolved"]
+    [last] = [line for line in lines(told) if {item["kind"] for item in line["items"]} == {"firing", "stable"}]
+    assert last["kind"] == "firing"
+
+
 def test_silences_are_listed_and_expire(detmon: Shell) -> None:
     log(detmon.folder, range(0, 10_000))
     rule(detmon, "--label", "team=vision")

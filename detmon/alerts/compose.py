@@ -154,7 +154,7 @@ class _View:
         over = self.holding.released.get(instance.key)
         event = self._event(instance, "firing", instance.episode_id, over and f"no longer held by {over}")
         for target in self.untold(instance, instance.episode_id):
-            if (instance.key, target) not in self._steadied:
+            if (instance.episode_id, target) not in self._steadied:
                 yield self._one(instance, event, target)
         reminded = []
         for target, told in self._known(instance):
@@ -219,10 +219,10 @@ class _View:
         return {instance.key for instance in self.changed.instances if instance.flap.since is not None}
 
     @cached_property
-    def _steadied(self) -> set[tuple[str, str]]:
-        """The instances and the targets that hear in this run that these are steady."""
+    def _steadied(self) -> set[tuple[str | None, str]]:
+        """The episodes of which targets hear in this run that they are steady."""
         return {
-            (h.instance.key, target)
+            (h.instance.episode_id, target)
             for h in self.changed.happened
             if h.event.kind == "stable"
             for target in self.memory.targets(h.event.episode_id)
