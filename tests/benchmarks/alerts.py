@@ -24,8 +24,20 @@ RULES = (
 """Ten rules over the last hour, none of which fires."""
 
 
+MANY = """
+from detmon import Client
+client = Client(db={store!r})
+for window in ("15m", "1h", "6h", "24h"):
+    for number in range(5):
+        for metric, operator, threshold in {rules!r}:
+            condition = dict(metric=metric, operator=operator, threshold=threshold, window=window, by=["source"])
+            client.create_alert("synthetic@1", f"{{metric}} {{window}} {{number}}", {{**condition, "every": "5m"}})
+"""
+"""Two hundred rules, each on every camera."""
+
+
 def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
-    """A run in which ten rules are due, and one in which nothing is."""
+    """A run in which ten rules are due, one in which nothing is, backtests, and a run of 200 rules on 50 cameras."""
     store = folder / "alerts.duckdb"
     log = synthetic.write_parquet(folder / "alerts.parquet", images)
     run(detmon("-q", "--db", store, "ingest", log), folder)
@@ -52,3 +64,14 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
         figures = f"{wall * 1000:.0f} ms; import duckdb {base * 1000:.0f} ms"
         work = f"alert check, {what}, {images:,} images"
         yield Row(work, '`python -c "import duckdb"`', "≤ 2.5×", f"{wall / base:.2f}×", figures)
+    end = ("--now", (synthetic.START + timedelta(days=synthetic.DAYS)).replace(tzinfo=None).isoformat() + "Z")
+    for name, by in (("one value a slot", ()), ("50 cameras", ("--by", "source"))):
+        rule = ("--model", "synthetic@1", "--metric", "avg_confidence", "--operator", "lt", "--threshold", 0.6)
+        replay = ("alert", "backtest", *rule, "--window", "1h", *by)
+        cost = interleaved({name: lambda run_it=replay: run(detmon("--db", store, *end, *run_it), folder)}, times)[name]
+        yield Row(f"alert backtest, 28 days of 5m, {name}, {images:,} images", "", "", f"{cost.wall:.1f} s")
+    run(python(MANY.format(store=str(store), rules=RULES)), folder)
+    many = interleaved({"many": lambda: check(due=True)}, times)["many"]
+    yield Row(
+        f"alert check, 210 rules due, 200 of them on 50 cameras, {images:,} images", "", "≤ 5 s", f"{many.wall:.1f} s"
+    )
