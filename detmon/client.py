@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.backtest import Backtest
     from detmon.alerts.edit import Editor
     from detmon.alerts.policy import Policy
+    from detmon.alerts.recompute import RevisedRow
     from detmon.alerts.records import AlertCheck, AlertInstance
     from detmon.alerts.show import AlertDetails, AlertHistoryRow, AlertRow, AlertRule, Status
     from detmon.alerts.silences import Ack, Silence
@@ -461,6 +462,15 @@ class Client:
         with self.store.reading() as con:
             rule = rules.pick(rules.every(con), id_or_name, model_id)
         return advice.advise(self.store, catalogue(self.config), rule, self.now())
+
+    def recompute_alert(self, id_or_name: str, model_id: str | None = None) -> list[RevisedRow]:
+        """What happened to a rule since its last edit, beside what its slots would find today; nothing is written."""
+        from detmon.alerts import recompute, rules
+        from detmon.metrics import catalogue
+
+        with self.store.reading() as con:
+            rule = rules.pick(rules.every(con), id_or_name, model_id)
+            return recompute.recompute(con, catalogue(self.config), rule)
 
     def enable_alert(self, id_or_name: str, model_id: str | None = None) -> AlertRule:
         """Go on with a paused rule; the slots of the pause are not made up."""

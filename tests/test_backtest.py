@@ -201,3 +201,48 @@ def test_a_long_backtest_is_left_to_its_command(detmon: Shell, monkeypatch: pyte
     monkeypatch.setattr("detmon.alerts.advice.SECONDS", 0.0)
     made = detmon("--now", text(100 * HOUR), "alert", "create", "low", "--model", "m", *RULE)
     assert made.err == 'note: detmon alert backtest "low" says how often it would have fired\n'
+
+
+# --- what late rows would have changed -----------------------------------------------------------------------------
+
+
+def test_late_rows_are_shown_beside_what_was_decided(detmon: Shell) -> None:
+    store(detmon.folder, hourly({2: 0.6, 20: 0.6}, 24))
+    detmon("alert", "create", "low", "--model", "m", *RULE)
+
+    def check(hour: int) -> None:
+        detmon("--now", text(hour * HOUR), "alert", "check")
+
+    for hour in range(1, 8):
+        check(hour)
+    detmon("--now", text(7 * HOUR + 60), "alert", "disable", "low")
+    detmon("--now", text(12 * HOUR), "alert", "enable", "low")
+    for hour in range(13, 25):
+        check(hour)
+
+    def revised() -> list[tuple[Any, ...]]:
+        rows = detmon("alert", "history", "low", "--recompute", "--json").json
+        return [(row["slot"], row["stored"], row["revised"], row["differs"]) for row in rows]
+
+    fired, over = ["pending", "firing"], ["resolved"]
+    same = [(text(h * HOUR), kinds, kinds, None) for h, kinds in ((3, fired), (4, over), (21, fired), (22, over))]
+    assert revised() == same
+    late = [Row(at(2 * HOUR + n * 60), boxes=[("car", 0.9)]) for n in range(60)]
+    worse = [Row(at(5 * HOUR + n * 60), boxes=[("car", 0.1)]) for n in range(60)]
+    more = [Row(at(20 * HOUR + 30), boxes=[("car", 0.61)])]
+    in_the_pause = [Row(at(9 * HOUR + n * 60), boxes=[("car", 0.1)]) for n in range(60)]
+    before = contents(detmon.folder)["alert_events"]
+    store(detmon.folder, [*late, *worse, *more, *in_the_pause])
+    assert revised() == [
+        (text(3 * HOUR), fired, [], "event"),
+        (text(4 * HOUR), over, [], "event"),
+        (text(6 * HOUR), [], fired, "event"),
+        (text(7 * HOUR), [], over, "event"),
+        (text(21 * HOUR), fired, fired, "value"),
+        (text(22 * HOUR), over, over, None),
+    ]
+    [row] = [r for r in detmon("alert", "history", "low", "--recompute", "--json").json if r["slot"] == text(21 * HOUR)]
+    assert (row["stored_value"], row["stored_n"], row["n"]) == (pytest.approx(0.6), 40, 41)
+    assert contents(detmon.folder)["alert_events"] == before
+    detmon("alert", "create", "other", "--model", "m", *RULE)
+    assert detmon("alert", "history", "other", "--recompute").err == "note: nothing happened, and nothing would now\n"

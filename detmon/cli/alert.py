@@ -240,6 +240,9 @@ def history(
     ctx: typer.Context,
     alert: Alert,
     model: Model = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Beside it, what the slots would find today: late rows are seen now.")
+    ] = False,
     json: options.Json = False,
     format: options.Rows = output.Format.table,
 ) -> None:
@@ -247,6 +250,10 @@ def history(
 
     Example: detmon alert history "Low Confidence Alert"
     """
+    if recompute:
+        revised = options.client(ctx).recompute_alert(alert, model)
+        output.rows(revised, format=options.chosen(format, json), empty="nothing happened, and nothing would now")
+        return
     rows = options.client(ctx).alert_history(alert, model)
     columns = ["slot", "what", "kind", "labels", "value", "n", "reason", "target", "status"]
     output.rows(rows, columns, format=options.chosen(format, json), empty="nothing happened yet")
