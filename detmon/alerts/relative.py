@@ -47,7 +47,7 @@ def compared(outcome: Outcome, rule: Rule, metric: Metric, labels: Labels, usual
     wanted = tuple(sorted({**dict(rule.definition.where), **dict(labels)}.items()))
     value = usual.of(wanted, metric, rule.definition.window) if usual else None
     if not value:
-        return replace(outcome, kind="error", reason=_lacking(rule, wanted, usual, value))
+        return replace(outcome, kind="error", reason=_lacking(rule, wanted, usual, value), hint=None)
     change = outcome.value / value - 1
     return replace(outcome, compared=change, detail={"baseline": value, "change": change})
 
