@@ -43,6 +43,8 @@ class World:
     folder: Path
     cameras: tuple[str, ...] = ("a", "b", "c")
     channels: tuple[str, ...] = ("one", "two")
+    services: tuple[str, ...] = ()
+    """Further targets; `detmon.toml` in the folder configures them."""
     now: int = 0
     cron: bool = True
     ingest: bool = True
@@ -67,7 +69,9 @@ class World:
     # --- what happens ---
 
     def client(self, later: int = 0) -> Client:
-        return Client(db=self.folder / "detmon.duckdb", now=at(self.now + 30 + later))
+        settings = self.folder / "detmon.toml"
+        config = settings if settings.exists() else None
+        return Client(db=self.folder / "detmon.duckdb", config=config, now=at(self.now + 30 + later))
 
     def run(self) -> None:
         """What cron starts."""
@@ -104,6 +108,7 @@ class World:
         """Make the rule, or change it when its threshold has changed."""
         condition = RULES[name] | {"threshold": self.thresholds.get(name, RULES[name]["threshold"])}
         targets = [f"file:{self.folder}/{channel}/told.jsonl" for channel in self.channels]
+        targets += self.services
         self.client().create_alert("m", name, condition, notify=targets, replace=True, min_samples=1)
 
     def edit(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,7 @@ from alert_world import RULES, SLOT, World
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from receivers import PagerDuty, receiving
 
 CAMERAS = st.sampled_from(("a", "b", "c"))
 CHANNELS = st.sampled_from(("one", "two"))
@@ -108,7 +110,14 @@ def test_whatever_happens_at_length() -> None:
 
 def days(folder: Path, seed: int, slots: int) -> None:
     """Days of a fleet on which everything fails now and then, and nobody looks."""
-    world, chance = World(folder), Random(seed)
+    world = World(folder)
+    eventful(world, Random(seed), slots)
+    world.settle()
+    world.judge()
+
+
+def eventful(world: World, chance: Random, slots: int) -> None:
+    """Let so many slots pass in which things happen."""
     while world.now < slots * SLOT:
         happens = chance.choices(
             ("camera", "flaps", "channel", "mended", "cron", "ingest", "edit", "silence", "nothing"),
@@ -136,8 +145,6 @@ def days(folder: Path, seed: int, slots: int) -> None:
         world.pass_slots(chance.randint(1, 6))
         if chance.random() < 0.5:
             world.cron = True
-    world.settle()
-    world.judge()
 
 
 def test_an_eventful_morning(tmp_path: Path) -> None:
@@ -149,3 +156,39 @@ def test_an_eventful_morning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_week_that_nobody_looks(tmp_path: Path, seed: int) -> None:
     days(tmp_path, seed, slots=7 * 288)
+
+
+def incidents(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int, slots: int) -> None:
+    """Whatever happened meanwhile, also to PagerDuty itself: when all is well again, no incident is left open."""
+    import detmon_pagerduty
+
+    quick = replace(detmon_pagerduty.PagerDuty.capabilities, rate_per_s=1000.0)
+    monkeypatch.setattr(detmon_pagerduty.PagerDuty, "capabilities", quick)
+    monkeypatch.setattr("detmon.notify.sending.SECOND_TRY_AFTER", 0.01)
+    chance = Random(seed)
+    with receiving(PagerDuty()) as server:
+        monkeypatch.setenv("PAGERDUTY_ROUTING_KEY", server.routing_key)
+        (folder / "detmon.toml").write_text(f'[notify.pagerduty.oncall]\nurl = "{server.url}"\n')
+        world = World(folder, channels=("one",), services=("pagerduty:oncall",))
+        world.light["a"] = "bad"
+        world.pass_slots(2)
+        while world.now < slots * SLOT:
+            server.down = chance.random() < 0.4
+            eventful(world, chance, world.now // SLOT + 8)
+        server.down = False
+        world.light = dict.fromkeys(world.cameras, "good")
+        world.settle()
+        world.pass_slots(14)  # what flaps is steady after an hour
+        assert server.open == {}
+        assert "trigger" in {action for action, _ in server.history}
+
+
+def test_no_incident_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    incidents(tmp_path, monkeypatch, seed=1, slots=30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(4))
+def test_no_incident_is_left_open_in_two_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    incidents(tmp_path, monkeypatch, seed, slots=576)
