@@ -15,7 +15,7 @@ from detmon import config as configuration
 from detmon import models, times
 from detmon.errors import Collector, OperationError, UnknownName, UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
-from detmon.store import Connection, Store, statement, transaction
+from detmon.store import Connection, Store, pruned_before, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.metrics.series import MetricInfo, MetricSeries
     from detmon.plugins import Registry
     from detmon.prometheus import Exported
+    from detmon.prune import Pruned
     from detmon.quality.records import QualityReport
 
 
@@ -788,8 +789,20 @@ class Client:
             model = models.find(con, model_id)
             zone = times.parse_zone(model.zone or "UTC")
             span = times.parse_period(period, self.now(), zone) if period else times.ALWAYS
+            span = self._with_rows(con, model.id, span)
             report = show.show(con, model.id, span, settings, zone=zone, dataset=dataset, by_source=by == "source")
             return against.added_to(report, con, span) if against else report
+
+    def _with_rows(self, con: Connection, model_id: str, span: times.Period) -> times.Period:
+        """The part of a period whose rows are stored; that some are gone is noted. Raises UsageError if all are."""
+        before = pruned_before(con, model_id)
+        if before is None or span.start >= before:
+            return span
+        told = f"rows of {model_id} before {before:%Y-%m-%d %H:%M} UTC are pruned"
+        if span.end <= before:
+            raise UsageError(told, "a later period, or docs/operations.md")
+        self._note(f"{told}: the period begins there")
+        return dataclasses.replace(span, start=before)
 
     # --- drift ---
 
@@ -968,6 +981,24 @@ class Client:
         from detmon import gate
 
         return gate.run(name, self.config.table("gate"), _Answers(self))
+
+    # --- room ---
+
+    def prune(self, older_than: str, *, dry_run: bool = False) -> Pruned:
+        """Remove predictions, and what is past of alerts; rollups, reviewed and flagged predictions stay.
+
+        Rows of running A/B tests stay, too. `dry_run` only says what would go.
+        """
+        from detmon import prune
+        from detmon.ab_tests import definition
+
+        now, length = self.now(), times.parse_duration(older_than)
+        if length < prune.LOOKED_BACK:
+            self._note("anomalies, backtests and the data engine look back 28 days: they miss what goes before that")
+        with self.store.reading() as con:
+            tests = [test for test in definition.every(con) if test.status(now) == "running"]
+        kept = [(model, test.start) for test in tests for model in (test.model_a, test.model_b)]
+        return prune.prune(self.store, length, now, kept=kept, dry_run=dry_run)
 
     # --- demo ---
 

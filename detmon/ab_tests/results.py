@@ -21,7 +21,7 @@ from detmon.ab_tests.settings import Settings
 from detmon.stats import comparison, guardrails, multiplicity
 from detmon.stats.guardrails import Guardrail
 from detmon.stats.looks import NOTHING, Look
-from detmon.store import Connection
+from detmon.store import Connection, pruned_before
 
 HOUR = timedelta(hours=1)
 PER_IMAGE = ("detections_per_image", "no_detection_rate", "error_rate")
@@ -40,6 +40,8 @@ def results(
     call = Call(con, test, now, zones, settings, quality)
     if call.days < 1:
         return _nothing(call, _no_day(call))
+    if pruned := _pruned(con, test):
+        return _nothing(call, pruned)
     scope, cells = _rows(call)
     seen = [sum(cell.counts["rows"] for cell in cells if cell.b == b) for b in (False, True)]
     if not all(seen):
@@ -50,6 +52,15 @@ def results(
     if not cells:
         return _nothing(call, "no verdict: " + "; ".join(call.withheld))
     return _answer(call, arms.make(con, scope, cells, test, call.warn))
+
+
+def _pruned(con: Connection, test: Comparison) -> str | None:
+    """Why a test of which rows are gone says nothing any more."""
+    for model in (test.model_a, test.model_b):
+        before = pruned_before(con, model)
+        if before is not None and test.start < before:
+            return f"no verdict: rows of {model} before {before:%Y-%m-%d %H:%M} UTC are pruned, some of this test's"
+    return None
 
 
 def _no_day(call: Call) -> str:

@@ -108,13 +108,15 @@ class AlertHistoryRow(Record):
 
 @dataclass(frozen=True)
 class ModelStatus(Record):
-    """What the store holds of one model."""
+    """What the store knows of one model; of `pruned` predictions (before `pruned_before`) only hourly sums are left."""
 
     model_id: str
     predictions: int
     detections: int
     sources: int
     classes: int
+    pruned: int
+    pruned_before: datetime | None
     first: datetime | None
     last: datetime | None
 

@@ -43,6 +43,7 @@ NOUNS: dict[str, str] = {
     "init": "Write a commented ./detmon.toml.",
     "ab": "Two models compared on live traffic, or on the same images.",
     "gate": "Let CI decide: statements about a model, from the configuration.",
+    "prune": "Remove what is old; rollups, and what reviews need, stay.",
     "demo": "A month of a small camera fleet, watched.",
 }
 """Noun → what it is about, in one line. `detmon.cli.NOUN` is imported when the noun is used, not before."""

@@ -28,7 +28,9 @@ def status(
     if json:
         output.document(found)
     else:
-        output.rows(found.models, empty="no models yet")
+        columns = ["model_id", "predictions", "detections", "sources", "classes", "first", "last"]
+        pruned = ["pruned", "pruned_before"] if any(model.pruned for model in found.models) else []
+        output.rows(found.models, [*columns, *pruned], empty="no models yet")
         shown = found.to_dict()
         output.pairs({key: shown[key] for key in ("rejected", "alerts", "items", "outbox", "checked_at")})
     if exit_code:

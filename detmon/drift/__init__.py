@@ -26,7 +26,7 @@ from detmon.drift.settings import Asked
 from detmon.drift.windows import Log, Window, by_source
 from detmon.stats.blocks import Note
 from detmon.stats.drift import significant_among
-from detmon.store import Connection, statement
+from detmon.store import Connection, pruned_before, statement
 
 Silence: TypeAlias = Callable[[Comparison, datetime], sources.Silent]
 DIGITS = 12
@@ -35,11 +35,27 @@ DIGITS = 12
 
 def check_store(con: Connection, model_id: str, zone: tzinfo, span: Periods, asked: Asked) -> DriftReport:
     """The verdict on two periods of one model."""
-    windows = [Window(Log(con, model_id), period.start, period.end, zone) for period in (span.reference, span.current)]
-    notes = span.notes
+    log = Log(con, model_id, pruned_before(con, model_id))
+    windows = [Window(log, period.start, period.end, zone) for period in (span.reference, span.current)]
+    notes = [*span.notes, *_pruned(windows, asked)]
     if not all(window.images for window in windows):
         notes = [*notes, *_stored_span(con, model_id)]
     return between(windows[0], windows[1], (span.reference.text, span.current.text), model_id, notes, asked)
+
+
+def _pruned(windows: list[Window], asked: Asked) -> list[Note]:
+    """What rows that are gone keep from being said. Raises UsageError where a check a source is asked for."""
+    pruned = [window for window in windows if window.rows_pruned]
+    if pruned and asked.by_source:
+        pruned[0].need_rows()
+    return [
+        Note(
+            "rows_pruned",
+            f"Rows before {window.log.pruned_before:%Y-%m-%d %H:%M} UTC are pruned: compared from hourly sums, and not "
+            "whether classes moved beyond the mix of sources.",
+        )
+        for window in pruned[:1]
+    ]
 
 
 def _stored_span(con: Connection, model_id: str) -> list[Note]:

@@ -66,7 +66,8 @@ def mix(found: Comparison, *, always: bool) -> SourceMix:
         return SourceMix(None, None)
     names = sorted({*images[0], *images[1]})
     moved = js_distance(*([side.get(name, 0) for name in names] for side in images)) if names else None
-    if moved is None or not (always or moved >= MIX_MOVED):
+    pruned = found.reference.rows_pruned or found.current.rows_pruned
+    if moved is None or pruned or not (always or moved >= MIX_MOVED):
         return SourceMix(moved, None)
     return SourceMix(moved, _same_mix(found, sorted(images[0].keys() & images[1].keys())))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.drift.counts import Counts, counted
 from detmon.drift.pieces import MICROSECOND, Piece, cells, pieces, whole_hours
+from detmon.errors import UsageError
 from detmon.stats.blocks import Block
 from detmon.store import Connection, statement
 
@@ -40,6 +41,8 @@ class Log:
 
     con: Connection
     model_id: str | None = None
+    pruned_before: datetime | None = None
+    """Rows before it are gone (`prune`); the rollups are not."""
 
     @property
     def has_rollups(self) -> bool:
@@ -125,6 +128,7 @@ class Window:
 
     def volumes(self, length: timedelta, blocks: int) -> dict[int, int]:
         """Images by block of `length` since the first one; the last block takes what is left."""
+        self.need_rows()
         values = {"first": self.first, "length": length // MICROSECOND, "last": blocks - 1}
         return dict(self._ask("drift_volumes", **values))
 
@@ -169,6 +173,7 @@ class Window:
         cut = [Piece(block.start, block.end, 0, 0) for block in blocks]
         if all(piece.on_the_hour for piece in cut):
             return self._presence_of_hours(blocks)
+        self.need_rows()
         text = statement("drift_presence").format(rows=statement("drift_rows").format(**_ALL_BOXES))
         return dict(self.log.con.execute(text, self._values(**cells(cut, range(len(cut))))).fetchall())
 
@@ -187,6 +192,8 @@ class Window:
     def logged(self) -> Hours:
         """What was logged an hour and source."""
         whole, edges = whole_hours(self.start, self.end) if self._reads_rollups else (None, [(self.start, self.end)])
+        if edges:
+            self.need_rows()
         tables = [] if whole is None else [self._columns("drift_hours", start=whole[0], end=whole[1], source=...)]
         tables += [self._columns("drift_hours_of_rows", start=start, end=end) for start, end in edges]
         return _hours(tables)
@@ -194,12 +201,25 @@ class Window:
     # --- reading ---
 
     @property
+    def rows_pruned(self) -> bool:
+        """Whether rows of the window are gone, so that only whole hours can be told of."""
+        return self.log.pruned_before is not None and self.start < self.log.pruned_before
+
+    def need_rows(self) -> None:
+        """Raise UsageError where what needs rows can no longer be told."""
+        if self.rows_pruned:
+            raise UsageError(
+                f"rows of {self.log.model_id} before {self.log.pruned_before:%Y-%m-%d %H:%M} UTC are pruned",
+                "what is left of them are whole hours of all sources: whole days, no --by source, no shorter blocks",
+            )
+
+    @property
     def _reads_rollups(self) -> bool:
         return self.log.has_rollups and self.source is None and self.floor is None
 
     @cached_property
     def _span(self) -> tuple[datetime, datetime]:
-        if self.logged.errors.any():
+        if self.logged.errors.any() and not self.rows_pruned:
             first, last = self._ask("drift_span")[0]
             return first, last
         return self.logged.first.min().item(), self.logged.last.max().item()
@@ -261,6 +281,7 @@ class Window:
 
     def _of_rows(self, name: str, cut: Sequence[Piece], places: Sequence[int] = (0,), key: str = "place") -> Columns:
         """What the rows of pieces (rising) hold, by place or by source."""
+        self.need_rows()
         boxes = _ALL_BOXES if self.floor is None else _HIGH_BOXES
         text = statement(f"drift_{name}_of_rows").format(key=key, rows=statement("drift_rows").format(**boxes))
         floor = ... if self.floor is None else self.floor

@@ -19,7 +19,7 @@ from detmon.config import Config
 from detmon.errors import ConfigError, UnknownName, UsageError
 from detmon.metrics import windows as spans
 from detmon.metrics.windows import Window as Window
-from detmon.store import Connection, statement
+from detmon.store import Connection, pruned_before, statement
 from detmon.times import EPOCH
 
 if TYPE_CHECKING:
@@ -226,6 +226,8 @@ CATALOGUE: dict[str, Metric] = {
 """The metrics of this module by name."""
 DISTANCES = ("class_drift", "confidence_drift", "count_drift")
 """How far a window is from the model's baseline."""
+NOT_PRUNED = ("data_age_seconds", "rejected_rate")
+"""Those that need no row that `prune` takes: the newest of each source stays, and the records of what was read."""
 REVIEWED = ("feedback_score", "precision", "recall")
 """Those that come from reviews."""
 
@@ -362,29 +364,41 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Presence:
-    """Rows in a window: of the whole store, of the model; and whether some of the model's lack empty images."""
+    """Rows in a window: of the whole store, of the model; and whether some of the model's lack empty images.
+
+    `pruned`: rows of the model in this window have been removed, so that nothing can be said of it.
+    """
 
     stored: int = 0
     logged: int = 0
     unknown_denominator: bool = False
+    pruned: bool = False
 
     @property
     def reason(self) -> str:
         """Why a label set has no rows here."""
+        if self.pruned:
+            return "rows_pruned"
         return "no_rows" if self.logged else "model_silent" if self.stored else "ingest_stalled"
 
 
 def measure(con: Connection, selection: Selection, windows: Iterable[Window], wanted: Iterable[Wanted]) -> Measurement:
     """Measure all `wanted` metrics in all `windows`, one query for those that read the same rows.
 
+    A window of which rows are gone (`prune`) has no values: those that are left would tell of reviewed images only.
     A metric whose SQL fails is in `failures`; the others are not touched by it. `con` must not be in a transaction
     that is still needed after a failure.
     """
     result = Measurement()
     each = sorted(set(windows))
+    pruned = _pruned(con, selection.model_id, each)
+    whole = [window for window in each if window not in pruned]
     for kind, batch in _batches(selection, wanted).items():
+        here = each if kind in NOT_PRUNED else whole
+        if not here:
+            continue
         try:
-            result.values.update(_MEASURES.get(kind, _measure_rows)(con, selection, each, batch))
+            result.values.update(_MEASURES.get(kind, _measure_rows)(con, selection, here, batch))
         except _database_error() as error:
             if len(batch) == 1:
                 result.failures[batch[0]] = str(error).splitlines()[0]
@@ -398,7 +412,8 @@ def measure(con: Connection, selection: Selection, windows: Iterable[Window], wa
 
 def presence(con: Connection, model_id: str, windows: Iterable[Window]) -> dict[Window, Presence]:
     """What each window holds at all; a window without rows is absent."""
-    runs, rest = spans.split(windows)
+    asked = list(windows)
+    runs, rest = spans.split(asked)
     result = {}
     if rest:
         found = con.execute(statement("presence"), {**spans.joined(rest), "model": model_id}).fetchall()
@@ -406,7 +421,13 @@ def presence(con: Connection, model_id: str, windows: Iterable[Window]) -> dict[
     for run in runs:
         found = con.execute(statement("presence_run"), {**run.values(), "model": model_id}).fetchall()
         result |= {run.windows[place]: Presence(*counts) for place, *counts in found}
-    return result
+    return result | {window: Presence(pruned=True) for window in _pruned(con, model_id, asked)}
+
+
+def _pruned(con: Connection, model_id: str, windows: Iterable[Window]) -> set[Window]:
+    """The windows of which rows of the model are gone."""
+    before = pruned_before(con, model_id)
+    return set() if before is None else {window for window in windows if window[0] < before}
 
 
 def _database_error() -> type[Exception]:
@@ -651,6 +672,8 @@ _GROUPS = dict.fromkeys(REVIEWED, "reviews") | dict.fromkeys(DISTANCES, "distanc
 
 def absent(metric: Metric, labels: Labels, found: Mapping[Labels, Measured], there: Presence) -> Measured | None:
     """What a label set without rows has all the same: a count is 0, a share is 0 of the other labels' boxes."""
+    if there.pruned:
+        return None
     if metric.count:
         return Measured(0.0, 0, metric.denominator and there.unknown_denominator)
     return _absent_share(found, labels) if metric.name == "class_share" else None
@@ -661,7 +684,8 @@ def judged(
 ) -> tuple[float | None, int, str | None]:
     """Value, n, and the reason why there is no value; n below `least` is such a reason."""
     if measured is None:
-        return None, 0, "model_silent" if metric.name == "data_age_seconds" else there.reason
+        unseen = metric.name == "data_age_seconds" and not there.pruned
+        return None, 0, "model_silent" if unseen else there.reason
     if measured.unknown_denominator:
         return None, measured.n, "denominator_unknown"
     if measured.value is None:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -62,6 +63,12 @@ def transaction(con: Connection) -> Iterator[None]:
         with suppress(duckdb.Error):  # a failed COMMIT has ended it already; a full disk fails here again
             con.execute("ROLLBACK")
         raise
+
+
+def pruned_before(con: Connection, model_id: str) -> datetime | None:
+    """The instant before which rows of a model were removed; None where none were."""
+    row: tuple[datetime] | None = con.execute(statement("pruned_before"), {"model": model_id}).fetchone()
+    return row[0] if row else None
 
 
 class Store:

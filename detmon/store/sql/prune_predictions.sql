@@ -1,0 +1,1 @@
+DELETE FROM predictions WHERE ts < $before
