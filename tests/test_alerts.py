@@ -346,6 +346,8 @@ def test_output_and_exit_codes(detmon: Shell) -> None:
             "detections": 120,
             "sources": 0,
             "classes": 1,
+            "pruned": 0,
+            "pruned_before": None,
             "first": text(-3600),
             "last": text(3540),
         }
