@@ -146,6 +146,10 @@ def test_first_party_plugins_come_through_the_same_door(detmon: Shell) -> None:
     assert schemes["detmon-console"] == ["stdout", "file"]
     assert schemes["detmon-email"] == ["email", "sendmail"]
     assert schemes["detmon-slack"] == ["slack"]
+    assert schemes["detmon-webhook"] == ["webhook"]
+    assert schemes["detmon-alertmanager"] == ["alertmanager"]
+    assert schemes["detmon-pagerduty"] == ["pagerduty"]
+    assert schemes["detmon-apprise"] == ["apprise"]
     assert {row["distribution"] for row in rows} == {"detmon"}
 
 
@@ -219,8 +223,10 @@ def test_two_plugins_with_one_scheme(detmon: Shell, installed: Distributions) ->
 
 def test_plugins_are_left_out_by_name(detmon: Shell, installed: Distributions) -> None:
     installed.add("good", GOOD.format(scheme="paper"))
+    everything = set(listed(detmon)[0])
+    assert {"good", "detmon-slack", "detmon-email"} <= everything
     detmon.monkeypatch.setenv("DETMON_DISABLE_PLUGINS", "good, detmon-slack")
-    assert set(listed(detmon)[0]) == {"detmon-console", "detmon-email"}
+    assert set(listed(detmon)[0]) == everything - {"good", "detmon-slack"}
     detmon.monkeypatch.delenv("DETMON_DISABLE_PLUGINS")
     detmon.monkeypatch.setenv("DETMON_LOAD_PLUGINS", "good")
     assert set(listed(detmon)[0]) == {"good"}
