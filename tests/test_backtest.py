@@ -246,3 +246,40 @@ def test_late_rows_are_shown_beside_what_was_decided(detmon: Shell) -> None:
     assert contents(detmon.folder)["alert_events"] == before
     detmon("alert", "create", "other", "--model", "m", *RULE)
     assert detmon("alert", "history", "other", "--recompute").err == "note: nothing happened, and nothing would now\n"
+
+
+def test_the_age_of_data_is_that_of_every_row(detmon: Shell) -> None:
+    """Replayed from rollups and rows, against the rows themselves."""
+    rows = [Row(at(hour * HOUR + 17 * 60), source="ab"[hour % 2]) for hour in (0, 1, 2, 7, 8, 30)]
+    store(detmon.folder, rows)
+    rule = (
+        "--metric",
+        "data_age_seconds",
+        "--operator",
+        "gt",
+        "--threshold",
+        4 * HOUR,
+        "--window",
+        "1h",
+        "--every",
+        "1h",
+    )
+    found = backtest(detmon, 31, "--model", "m", *rule)
+    assert [(e["start"], e["end"], e["peak"]) for e in found["episodes"]] == [
+        (text(7 * HOUR), text(8 * HOUR), 5 * HOUR - 17 * 60),
+        (text(13 * HOUR), text(31 * HOUR), 22 * HOUR - 17 * 60),
+    ]
+    later = backtest(
+        detmon, 31, "--model", "m", *rule, "--period", f"{text(13 * HOUR)}/{text(14 * HOUR)}", "--by", "source"
+    )
+    assert [(e["labels"]["source"], e["peak"]) for e in later["episodes"]] == [
+        ("a", 6 * HOUR - 17 * 60), ("b", 7 * HOUR - 17 * 60)
+    ]  # fmt: skip
+
+
+def test_what_an_evaluation_took_is_kept(detmon: Shell) -> None:
+    store(detmon.folder, hourly({}, 3))
+    detmon("alert", "create", "low", "--model", "m", *RULE)
+    detmon("--now", text(3 * HOUR), "alert", "check")
+    [row] = detmon("sql", "SELECT ms > 0 AND ms < 60000 AS fine FROM alert_evaluations", "--json").json
+    assert row["fine"] is True

@@ -187,11 +187,11 @@ class _Run:
             version, count = e.rule.version, len(e.instances)
             if e.due.skipped:
                 first, last = e.due.skipped
-                rows.append((e.rule.id, last, version, "skipped", first, None, None))
+                rows.append((e.rule.id, last, version, "skipped", first, None, None, None))
             for slot in e.due.slots:
                 error = e.errors.get(slot)
-                rows.append((e.rule.id, slot, version, "error" if error else "done", None, count, error))
-        names = ("alert_id", "slot", "version", "status", "skipped_from", "instances", "error")
+                rows.append((e.rule.id, slot, version, "error" if error else "done", None, count, error, e.ms))
+        names = ("alert_id", "slot", "version", "status", "skipped_from", "instances", "error", "ms")
         columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
         self.con.execute(statement("add_alert_evaluations"), {**columns, "run_id": self.id})
 

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,7 +20,7 @@ from detmon.errors import ConfigError, UnknownName, UsageError
 from detmon.metrics import windows as spans
 from detmon.metrics.windows import Window as Window
 from detmon.store import Connection, pruned_before, statement
-from detmon.times import EPOCH
+from detmon.times import EPOCH, floor_slot
 
 if TYPE_CHECKING:
     from detmon import reviewed
@@ -465,11 +465,8 @@ def _query(
 ) -> list[tuple[Window, Labels, list[Any]]]:
     """Rows of (window, label set, aggregates)."""
     bound: dict[str, Any] = {"model": selection.model_id, **(values or {})}
-    keys = [key_sql(key, f"by_{number}", bound) for number, key in enumerate(selection.by)]
-    conditions = ["true"] if every_status else ["status IS DISTINCT FROM 'error'"]
-    for number, (key, value) in enumerate(selection.where):
-        conditions.append(f"{key_sql(key, f'where_{number}', bound)} = $value_{number}")
-        bound[f"value_{number}"] = value
+    keys, chosen = _labels_sql(selection, bound)
+    conditions = ["true" if every_status else "status IS DISTINCT FROM 'error'", *chosen]
     parts = {
         "keys": ", ".join(keys),
         "aggregates": ", ".join(aggregates),
@@ -492,6 +489,16 @@ def _query(
             for place, labels, *aggregated in con.execute(text, {**run.values(), **bound}).fetchall()
         ]
     return found
+
+
+def _labels_sql(selection: Selection, bound: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The SQL of the keys that rows are split by, and of the conditions on labels; values go into `bound`."""
+    keys = [key_sql(key, f"by_{number}", bound) for number, key in enumerate(selection.by)]
+    conditions = []
+    for number, (key, value) in enumerate(selection.where):
+        conditions.append(f"{key_sql(key, f'where_{number}', bound)} = $value_{number}")
+        bound[f"value_{number}"] = value
+    return keys, conditions
 
 
 def key_sql(key: str, parameter: str, bound: dict[str, Any]) -> str:
@@ -613,17 +620,27 @@ def _measure_age(
 ) -> dict[Wanted, dict[Window, dict[Labels, Measured]]]:
     """Seconds from the newest image before the window's end to that end."""
     ends = sorted({end for _, end in windows})
-    steps = list(pairwise([EPOCH, *ends]))
-    found = _query(con, selection, steps, ["max(ts)"], every_status=True)
+    keys = {*selection.by, *(key for key, _ in selection.where)}
+    first = EPOCH if keys - {"source"} else floor_slot(ends[0], timedelta(hours=1))  # the rollups know no other label
+    so_far = {} if first == EPOCH else _newest_before(con, selection, first)
+    found = _query(con, selection, list(pairwise([first, *ends])), ["max(ts)"], every_status=True)
     newest: dict[datetime, dict[Labels, datetime]] = defaultdict(dict)
     for (_, end), labels, (latest,) in found:
         newest[end][labels] = latest
     ages: dict[datetime, dict[Labels, Measured]] = {}
-    so_far: dict[Labels, datetime] = {}
     for end in ends:
         so_far |= newest[end]
         ages[end] = {labels: Measured((end - latest).total_seconds(), 1) for labels, latest in so_far.items()}
     return {one: {window: ages[window[1]] for window in windows} for one in batch}
+
+
+def _newest_before(con: Connection, selection: Selection, hour: datetime) -> dict[Labels, datetime]:
+    """The newest image of each source, or of the model, before a whole hour."""
+    bound: dict[str, Any] = {"model": selection.model_id, "first": hour}
+    keys, conditions = _labels_sql(selection, bound)
+    text = statement("newest_before").format(keys=", ".join(keys), conditions=" AND ".join(["true", *conditions]))
+    found = con.execute(text, bound).fetchall()
+    return {tuple(zip(selection.by, labels, strict=True)): newest for labels, newest in found}
 
 
 def _measure_rejected(
