@@ -148,7 +148,7 @@ def eventful(world: World, chance: Random, slots: int) -> None:
 
 
 def test_an_eventful_morning(tmp_path: Path) -> None:
-    days(tmp_path, seed=5, slots=48)
+    days(tmp_path, seed=5, slots=36)
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def incidents(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int, slots: i
 
 
 def test_no_incident_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    incidents(tmp_path, monkeypatch, seed=1, slots=30)
+    incidents(tmp_path, monkeypatch, seed=1, slots=14)
 
 
 @pytest.mark.slow
