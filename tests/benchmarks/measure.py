@@ -15,6 +15,10 @@ from typing import TypeVar
 Name = TypeVar("Name", bound=Hashable)
 
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Installed programs have their bytecode; one that compiles itself at each start is nobody's."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What one process took."""
@@ -39,7 +43,9 @@ def run(command: Sequence[str], folder: Path, stdin: Path | None = None) -> Cost
     """Run a command to its end; raises when it fails."""
     begin = time.monotonic()
     with open(stdin or os.devnull, "rb") as source:
-        process = subprocess.Popen(command, cwd=folder, stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, cwd=folder, env=ENVIRONMENT, stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.stderr is not None
