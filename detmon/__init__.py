@@ -1,6 +1,7 @@
 """detmon watches object-detection models in production.
 
-Public: `Client`, the errors, `hookimpl`, and the modules `detmon.hookspecs` and `detmon.testing`.
+Public: `Client`, the errors, `hookimpl`, and the modules `detmon.hookspecs`, `detmon.testing`
+and `detmon.log` (for model servers, standard library only).
 Everything is loaded when it is first used: cron starts this package every minute.
 """
 

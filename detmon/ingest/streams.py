@@ -90,20 +90,23 @@ class Followed:
             self._write(block)
 
     def _tail(self, path: Path, file: BinaryIO) -> None:
-        last = b"\n"
+        last, stopped = b"\n", False
         while True:
+            replaced = _replaced(path, file)  # asked before the old file is read to its end
             while block := file.read(BLOCK):
                 last = block[-1:]
                 self._write(block)
                 if self._stopped(0):
                     break
-            if self._stopped(LOOK_AGAIN):
-                return file.close()
-            if _replaced(path, file):
+            if replaced:
                 file.close()
-                file = path.open("rb")
+                file = path.open("rb", buffering=0)
                 if last != b"\n":  # what was cut off ends here
                     self._write(b"\n")
+            elif stopped:
+                return file.close()
+            else:
+                stopped = self._stopped(LOOK_AGAIN)
 
     def _write(self, block: bytes) -> None:
         view = memoryview(block)
