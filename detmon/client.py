@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.drift.records import DriftReport
     from detmon.feedback.records import Feedback, Imported, Matched
     from detmon.gate import GateResult, Quality
+    from detmon.hookspecs import AnyReader
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
     from detmon.metrics.series import MetricInfo, MetricSeries
@@ -119,7 +120,7 @@ class Client:
             given=given,
             tables=self.config.table("ingest"),
             clock=self.now,
-            readers=self._plugins().formats,
+            readers=self._readers(),
             follow=follow,
             note=self._note,
             look=look or (lambda _: None),
@@ -130,7 +131,7 @@ class Client:
         from detmon.ingest import preview
 
         tables = self.config.table("ingest")
-        readers = self._plugins().formats
+        readers = self._readers()
         return preview(self.store, _names(source), given=given, tables=tables, clock=self.now, readers=readers)
 
     def list_quarantine(self, file: str | None = None, limit: int | None = None) -> list[Quarantined]:
@@ -632,6 +633,14 @@ class Client:
 
         return str(parse_target(self.config, text))
 
+    def _readers(self) -> Mapping[str, Sequence[AnyReader]]:
+        """The log formats of all plugins; those that two plugins bring are noted, and read by neither."""
+        registry = self._plugins()
+        for (kind, name), problem in registry.contested.items():
+            if kind == "formats":
+                self._note(f'{problem}; [plugins] prefer = {{ "{name}" = "ITS-NAME" }} chooses one')
+        return registry.formats
+
     def _plugins(self) -> Registry:
         from detmon.plugins import load
 
@@ -883,7 +892,7 @@ class Client:
             return [source.path for source in found if source.path] if plain else None
 
         def store(store: Store, named: Sequence[str]) -> int:
-            readers = self._plugins().formats
+            readers = self._readers()
             done = run(store, named, given=given, tables=tables, clock=self.now, readers=readers, note=self._note)
             if done.errors:
                 raise done.errors[0]

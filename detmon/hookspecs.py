@@ -21,7 +21,9 @@ from detmon.errors import TargetError, nearest
 from detmon.times import aware_utc, format_instant
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch
+    from pyarrow import RecordBatch, Table
+
+    from detmon.formats.chunk import Chunk
 
 hookspec = pluggy.HookspecMarker("detmon")
 hookimpl = pluggy.HookimplMarker("detmon")
@@ -450,27 +452,52 @@ class RegisterNotifier(Protocol):
 
 
 class FormatReader(Protocol):
-    """One foreign log format. Batches carry the columns of `detmon.formats.CANONICAL`, and `line` if rows have one.
+    """One kind of log: how it is told, and its records as they are written.
 
-    Options, validation and the ambiguity detector work on them as on any other log. A reader may also have
-    `denominator` (known | unknown: whether images without detections are in the log), `layout` (of its boxes: xywh |
-    xyxy | cxcywh) and `prepare(source, options) -> options`, called before `read`.
+    Only `sniff` and `read` are needed. Options, the ambiguity detector, validation and quarantine work on what `read`
+    yields as on any other log. What else a reader may have, with what holds where it has not:
+
+    | attribute | default | |
+    |---|---|---|
+    | `denominator` | `unknown` | `known`: images without detections are in the log |
+    | `layout` | `xywh` | how boxes are written: xywh, xyxy, cxcywh, each also with `-norm`; may be set by `prepare` |
+    | `mapping` | none | field → where it comes from, for people; may be set by `prepare` |
+    | `names_classes` | False | the reader itself applies `options.categories`; else labels that are numbers are named |
+    | `first_frame` | None | the number of the frame at `--start`; None: the smallest of the log |
+    | `fits(head)` | True | whether `--log-format` may insist on the format for a log that begins so |
+    | `prepare(source, options)` | options | called before `read`: settles what is read, returns what is said beside |
+    | `frame_id(options, number)` | the number | the image id of a frame, for `--frames` |
     """
 
     def sniff(self, head: bytes, path: str) -> str | None:
-        """Why these first bytes are this format, or None."""
+        """Why these first bytes (a line at least, 64 kB where there are so many) are this format, or None.
+
+        `path` is the log's name; for Parquet, a file that can be opened.
+        """
         ...
 
-    def read(self, source: Any, options: Any) -> Iterator[RecordBatch]:
-        """The records of one file, in bounded memory.
+    def read(self, source: Any, options: Any) -> Iterator[RecordBatch | Table | Chunk]:
+        """The records of one log, in bounded memory: batches or tables with any columns of `detmon.formats.CANONICAL`.
 
-        `source` has `name`, `path` (None for a stream), `read(n)`, `whole()` and `as_path()`; bytes are decompressed.
+        `line` beside them, where rows have one, else rows are numbered. A `detmon.formats.Chunk` is such a table with
+        the records that could not be read (`Reject`) and what to warn of (`Seen`).
+
+        `source` has `name`, `path` (None for a stream), `head`, `read(n)`, `whole()`, `text()` and `as_path()`; bytes
+        are decompressed. `options` are those of docs/formats.md. Raise `InputRefused` where an option must settle
+        something first, `OperationError` where the log is damaged.
         """
         ...
 
 
+AnyReader = FormatReader | Callable[[], FormatReader] | str
+"""A reader; or what makes one for each log, which may keep what it learns of it; or `module:NAME` of either.
+
+A name is imported when a log is read, so that nothing else waits for it.
+"""
+
+
 class RegisterFormat(Protocol):
-    def __call__(self, name: str, reader: FormatReader, *, api: int = 1) -> None: ...
+    def __call__(self, name: str, reader: AnyReader, *, api: int = 1) -> None: ...
 
 
 # --- metrics and trainers ----------------------------------------------------------------------------------------
@@ -494,7 +521,7 @@ def detmon_register_notifiers(register: RegisterNotifier) -> None:
 
 @hookspec(historic=True)
 def detmon_register_formats(register: RegisterFormat) -> None:
-    """Call `register(name, reader)` once for each log format."""
+    """Call `register(name, reader)` for each reader; a format may have several, one a kind of container."""
 
 
 @hookspec(historic=True)

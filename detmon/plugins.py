@@ -15,10 +15,12 @@ from typing import Any
 
 import pluggy
 
-from detmon import hookspecs
+from detmon import __version__, hookspecs
 from detmon.errors import UnknownName, UsageError
 
 GROUP = "detmon"
+OWN = EntryPoint("detmon-formats", "detmon.readers", GROUP)
+"""detmon's own log formats: a plugin like any other, but always there."""
 KINDS = ("notifiers", "formats", "metrics", "trainers")
 """What a plugin can bring; each has a hook `detmon_register_KIND`."""
 
@@ -40,7 +42,7 @@ class Registry:
     """All that the plugins brought. `problems` are lines for people; `contested` names have two plugins."""
 
     notifiers: Mapping[str, Callable[[hookspecs.NotifierConfig], hookspecs.Notifier]]
-    formats: Mapping[str, hookspecs.FormatReader]
+    formats: Mapping[str, tuple[hookspecs.AnyReader, ...]]
     metrics: Mapping[str, Any]
     trainers: Mapping[str, Callable[..., Any]]
     plugins: tuple[Loaded, ...]
@@ -76,9 +78,15 @@ def _names(variable: str) -> list[str]:
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
+def own_formats() -> Mapping[str, tuple[hookspecs.AnyReader, ...]]:
+    """The log formats that detmon has without any plugin."""
+    return _load(frozenset(), frozenset(), ()).formats
+
+
 @cache
 def _load(disabled: frozenset[str], only: frozenset[str] | None, prefer: tuple[tuple[str, str], ...]) -> Registry:
     loader = _Loader()
+    loader.load(OWN)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.name not in disabled and (only is None or entry.name in only):
             loader.load(entry)
@@ -163,8 +171,10 @@ class _Loader:
             raise ValueError(f"{scheme!r} is not a scheme: lower-case letters, digits, + . - only")
         self._offer("notifiers", scheme, factory, api)
 
-    def _register_formats(self, name: str, reader: hookspecs.FormatReader, *, api: int = 1) -> None:
-        self._offer("formats", name, reader, api)
+    def _register_formats(self, name: str, reader: hookspecs.AnyReader, *, api: int = 1) -> None:
+        if not hookspecs.SCHEME.fullmatch(name) or name == "auto":
+            raise ValueError(f"{name!r} is no name of a format: lower-case letters, digits, + . - only")
+        self._offer("formats", name, (*self._offers["formats"].get(name, ()), reader), api)
 
     def _register_metrics(self, metric: Any, *, api: int = 1) -> None:
         self._offer("metrics", metric.name, metric, api)
@@ -174,5 +184,7 @@ class _Loader:
 
 
 def _origin(entry: EntryPoint) -> tuple[str, str]:
+    if entry is OWN:
+        return GROUP, __version__
     distribution = entry.dist
     return (distribution.name, distribution.version) if distribution else ("?", "?")

@@ -1,4 +1,7 @@
-"""Tests that plugin authors share with detmon: `notifier_contract` checks what the delivery relies on."""
+"""Tests that plugin authors share with detmon.
+
+`notifier_contract` checks what the delivery relies on, `format_contract` what `ingest` relies on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from detmon import notices
+from detmon.errors import DetmonError
+from detmon.formats import Source, open_source, registry
 from detmon.hookspecs import (
+    AnyReader,
     Message,
     MissingSetting,
     Notifier,
@@ -25,6 +31,7 @@ from detmon.hookspecs import (
     Sent,
     Target,
 )
+from detmon.ingest import sources
 from detmon.notify import messages
 
 HOSTILE = "<!channel>&</b>[red]\x1b]0;x\r\nBcc: x" + "y" * 10_000
@@ -259,3 +266,42 @@ class _Context:
         if found is None:
             raise MissingSetting(f"{name} is not set")
         return found
+
+
+def format_contract(reader: AnyReader, sample: bytes, *, name: str = "sample.log", **options: Any) -> None:
+    """Raise AssertionError with a sentence for the first rule that a reader of a log format breaks.
+
+    `sample` is a good log called `name`, `options` are those of `ingest` that it needs (`model="m"`). The reader must
+    recognise it, and nothing that other logs begin with; every record must be stored, also from a stream and a second
+    time; a damaged log must end in records, rejects or an error of detmon.
+    """
+    records = _records(reader, sample, name, options)
+    assert records is not None, "an error of detmon for the good log"
+    assert records, "no record of the good log is stored"
+    assert records == _records(reader, sample, name, options), "a second log is read in another way than the first"
+    (made,) = registry.readers_of("contract", {"contract": (reader,)})
+    for other in (b"", b"\n", b"\x00\xff" * 50, b"PAR1", b'{"image_id": "a", "detections": []}\n', b"image_id,label\n"):
+        assert made.sniff(other, "other.log") is None, f"it takes {other[:20]!r} for its own"
+    step = max(1, len(sample) // 40)
+    for place in range(step, len(sample), step):
+        _records(reader, sample[:place], name, options)
+        _records(reader, sample[:place] + b"\xff\x00\n" + sample[place + 3 :], name, options)
+
+
+def _records(reader: AnyReader, content: bytes, name: str, given: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """What would be stored of a log; None when detmon has an error to tell."""
+    source = Source(name, stream=io.BytesIO(content))
+    options = replace(sources.settings(given, {}, source).options, log_format="contract")
+    found: list[dict[str, Any]] = []
+    try:
+        reading = open_source(source, options, now=NOW.replace(tzinfo=None), readers={"contract": (reader,)})
+        for part in reading.parts():
+            part.table.validate(full=True)
+            rows = part.table.num_rows + len(part.rejects)
+            assert rows == part.read, "records that are neither stored nor rejected"
+            found += part.table.to_pylist()
+    except DetmonError as error:
+        if getattr(error, "code", None) == "reader_failed":
+            raise AssertionError(error.message) from error
+        return None
+    return found

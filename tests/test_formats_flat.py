@@ -17,6 +17,7 @@ from logs import FIRST, NOW, Take, lines
 from detmon import formats
 from detmon.errors import InputRefused, OperationError, UsageError
 from detmon.formats import Options, Source
+from detmon.plugins import own_formats
 
 DOCUMENTED = b"""image_id,timestamp,label,confidence,x1,y1,x2,y2
 000123.jpg,2026-11-20T08:00:00Z,car,0.91,10,20,110,80
@@ -379,7 +380,7 @@ def test_a_reader_of_a_plugin(tmp_path: Path) -> None:
     path = tmp_path / "log.mine"
     path.write_bytes(b"#mine\na.jpg car 0.5\nb.jpg van 0.25\n")
     options = Options(model="m", start=START)
-    reading = formats.open_source(Source("log.mine", path), options, now=NOW, readers={"mine": Lines()})
+    reading = formats.open_source(Source("log.mine", path), options, now=NOW, readers={"mine": (Lines(),)})
     (part,) = reading.parts()
     assert (reading.format, reading.because) == ("mine", "it says so")
     assert part.table["confidence_sum"].to_pylist() == [0.5, 0.25]
@@ -392,10 +393,14 @@ def test_two_formats_that_fit_are_named(tmp_path: Path) -> None:
     reader = Lines()
     reader.sniff = lambda head, path: "why not"  # type: ignore[method-assign]
     with pytest.raises(InputRefused, match="reads as flat and mine") as refused:
-        formats.open_source(Source("log.csv", path), Options(model="m"), now=NOW, readers={"mine": reader})
+        formats.open_source(
+            Source("log.csv", path), Options(model="m"), now=NOW, readers={**own_formats(), "mine": (reader,)}
+        )
     assert refused.value.code == "ambiguous_format"
     options = Options(model="m", log_format="flat")
-    reading = formats.open_source(Source("log.csv", path), options, now=NOW, readers={"mine": reader})
+    reading = formats.open_source(
+        Source("log.csv", path), options, now=NOW, readers={**own_formats(), "mine": (reader,)}
+    )
     assert reading.sample(1)[0]["image_id"] == "000123.jpg"
     reading.close()
 

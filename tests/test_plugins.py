@@ -45,26 +45,6 @@ class Slow(Notifier):
 def detmon_register_notifiers(register):
     register("slow", Slow)
 """
-TINY = """
-import pyarrow as pa
-from detmon.hookspecs import hookimpl
-
-class Tiny:
-    def sniff(self, head, path):
-        return "its first line is #tiny" if head.startswith(b"#tiny") else None
-
-    def read(self, source, options):
-        with source.text() as lines:
-            rows = [
-                {"line": n, "image_id": image, "timestamp": time, "detections": [{"label": label, "confidence": 0.5}]}
-                for n, (time, image, label) in enumerate((line.split() for line in list(lines)[1:]), start=2)
-            ]
-        yield pa.RecordBatch.from_pylist(rows)
-
-@hookimpl
-def detmon_register_formats(register):
-    register("tiny", Tiny())
-"""
 RAISES = "raise RuntimeError('cannot start')\n"
 EXITS = "import sys\nsys.exit(3)\n"
 MISSPELT = """
@@ -143,6 +123,8 @@ def listed(detmon: Shell) -> tuple[dict[str, dict[str, object]], str]:
 def test_first_party_plugins_come_through_the_same_door(detmon: Shell) -> None:
     rows = detmon("plugins", "--json").json
     schemes = {row["name"]: row["schemes"] for row in rows}
+    formats = {row["name"]: row["formats"] for row in rows}
+    assert {"detmon", "coco", "flat", "mot"} <= set(formats["detmon-formats"])
     assert schemes["detmon-console"] == ["stdout", "file"]
     assert schemes["detmon-email"] == ["email", "sendmail"]
     assert schemes["detmon-slack"] == ["slack"]
@@ -229,9 +211,9 @@ def test_plugins_are_left_out_by_name(detmon: Shell, installed: Distributions) -
     assert set(listed(detmon)[0]) == everything - {"good", "detmon-slack"}
     detmon.monkeypatch.delenv("DETMON_DISABLE_PLUGINS")
     detmon.monkeypatch.setenv("DETMON_LOAD_PLUGINS", "good")
-    assert set(listed(detmon)[0]) == {"good"}
+    assert set(listed(detmon)[0]) == {"good", "detmon-formats"}
     detmon.monkeypatch.setenv("DETMON_LOAD_PLUGINS", "")
-    assert set(listed(detmon)[0]) == set()
+    assert set(listed(detmon)[0]) == {"detmon-formats"}
 
 
 def test_an_unknown_scheme_names_what_did_not_load(detmon: Shell, installed: Distributions) -> None:
@@ -252,13 +234,3 @@ def test_no_plugin_is_imported_while_nothing_waits(detmon: Shell) -> None:
         [sys.executable, "-c", code], cwd=detmon.folder, env=os.environ, capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "0 []\n", done.stderr
-
-
-def test_a_format_of_a_plugin_is_recognised_checked_and_stored(detmon: Shell, installed: Distributions) -> None:
-    installed.add("tiny", TINY)
-    (detmon.folder / "a.tiny").write_text("#tiny\n2026-03-01T08:00:00Z a.jpg car\n2026-03-01 b.jpg\u0007 car\n")
-    done = detmon.process("ingest", "a.tiny", "--model", "m", "--tz", "UTC", "--json")
-    assert done.returncode == 0, done.stderr
-    file = json.loads(done.stdout)["files"][0]
-    assert (file["format"], file["predictions"], file["rejected"]) == ("tiny", 1, 1)
-    assert b"read as tiny: its first line is #tiny" in done.stderr

@@ -5,8 +5,20 @@ mapping, the ambiguity detector and validation happen behind it, the same for ev
 reader (`detmon.hookspecs.FormatReader`), first-party and third-party alike.
 """
 
-from detmon.formats.chunk import CANONICAL
+from detmon.formats.chunk import CANONICAL, Chunk, Seen
 from detmon.formats.contract import Options, Part, Reading, Reject, Source, Warned, stored_schema
 from detmon.formats.reading import open_source
 
-__all__ = ["CANONICAL", "Options", "Part", "Reading", "Reject", "Source", "Warned", "open_source", "stored_schema"]
+__all__ = [
+    "CANONICAL",
+    "Chunk",
+    "Options",
+    "Part",
+    "Reading",
+    "Reject",
+    "Seen",
+    "Source",
+    "Warned",
+    "open_source",
+    "stored_schema",
+]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from detmon.errors import InputRefused
 from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import Chunk
 from detmon.formats.contract import Options
@@ -35,7 +36,14 @@ class Mot(FlatCsv):
         return "rows of 7 to 10 numbers, no header" if all(n == int(n) for n in numbers[:2]) else None
 
     def prepare(self, source: Input, options: Options) -> Options:
-        """What `seqinfo.ini` beside the file says."""
+        """What `seqinfo.ini` beside the file says; InputRefused where columns are missing."""
+        cells = len(header(source.head, source.name))
+        if cells < CELLS.start:
+            raise InputRefused(
+                f"{source.name} is not mot: {cells} columns, not 7 to 10",
+                "--log-format flat --map FIELD=#N",
+                code="unknown_format",
+            )
         self.mapping = {"image_id": "#1", "track_id": "#2", "bbox": "#3,#4,#5,#6", "confidence": "#7"}
         info = sequence(source.path)
         if not info:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from detmon.errors import InputRefused
+from detmon.errors import DetmonError, InputRefused
 from detmon.formats import ambiguity, validation
 from detmon.formats.ambiguity import Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
@@ -16,12 +16,13 @@ from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import Input
 from detmon.formats.instants import State
 from detmon.formats.names import read_names
-from detmon.formats.registry import Recognised, recognise
+from detmon.formats.registry import Recognised, reader_failed, recognise
 from detmon.formats.stored import stored
 from detmon.formats.supply import Supply, check_options, image_ids
+from detmon.plugins import own_formats
 
 if TYPE_CHECKING:
-    from detmon.hookspecs import FormatReader
+    from detmon.formats.registry import Readers
 
 SAMPLE = 10_000
 """Records that the detector judges."""
@@ -35,18 +36,18 @@ CURES = {
 """What supplies a field that no record of the log has."""
 
 
-def open_source(
-    source: Source, options: Options, *, now: datetime, readers: Mapping[str, FormatReader] | None = None
-) -> OpenReading:
+def open_source(source: Source, options: Options, *, now: datetime, readers: Readers | None = None) -> OpenReading:
     """Open a source and judge its sample.
 
     Raises InputRefused when an option must settle something first (or nothing can), OperationError when the source
-    cannot be read, UsageError for an option without meaning. `now` is naive UTC.
+    cannot be read, UsageError for an option without meaning. `now` is naive UTC; `readers` are those of all plugins
+    (default: detmon's own).
     """
+    readers = own_formats() if readers is None else readers
     check_options(options)
     data = Input(source)
     try:
-        return OpenReading(data, options, recognise(data, options, readers or {}), now)
+        return OpenReading(data, options, recognise(data, options, readers), now)
     except BaseException:
         data.close()
         raise
@@ -75,8 +76,17 @@ class OpenReading:
         self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"), names)
         self._supply.first_frame = options.frames[0] if options.frames else getattr(reader, "first_frame", None)
         self._images = _images(options, getattr(reader, "frame_id", None))
-        self._chunks = chunks(reader.read(data, options) if reader is not None else iter(()))
+        self._chunks = chunks(self._read(reader, options))
         self._first = self._open()
+
+    def _read(self, reader: Any, options: Options) -> Iterator[Any]:
+        """What the reader yields; a mistake in it is an error about this source."""
+        try:
+            yield from reader.read(self._data, options) if reader is not None else ()
+        except DetmonError:
+            raise
+        except Exception as error:
+            raise reader_failed(self.name, self.format, error) from error
 
     def parts(self) -> Iterator[Part]:
         """The records, in bounded memory, in the file's order."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from detmon.errors import InputRefused, UnknownName
+from detmon.errors import DetmonError, InputRefused, OperationError, UnknownName
 from detmon.formats import objects
 from detmon.formats.contract import Options
 from detmon.formats.inputs import PARQUET, Input
@@ -15,17 +15,9 @@ from detmon.formats.parquet import open_parquet
 from detmon.formats.refused import LATER, not_yet, refused_by_name
 
 if TYPE_CHECKING:
-    from detmon.hookspecs import FormatReader
+    from detmon.hookspecs import AnyReader
 
-READERS = {
-    "detmon": ("jsonl:JsonLines", "parquet:Parquet", "arrays:JsonArray"),
-    "coco": ("coco:CocoDataset",),
-    "ultralytics-val": ("coco:UltralyticsVal",),
-    "coco-results": ("coco:CocoResults",),
-    "flat": ("flat:FlatCsv", "flat:FlatParquet"),
-    "mot": ("mot:Mot",),
-}
-"""Format → its readers, one a kind of container; the first that recognises a source reads it."""
+    Readers = Mapping[str, Sequence[AnyReader]]
 
 
 @dataclass(frozen=True)
@@ -37,12 +29,12 @@ class Recognised:
     reader: Any
 
 
-def recognise(data: Input, options: Options, others: Mapping[str, FormatReader]) -> Recognised:
+def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
     """The format of a source. Raises InputRefused when it is unknown, ambiguous or not read yet."""
     asked = options.log_format
-    if asked not in ("auto", *READERS, *LATER, *others):
-        raise UnknownName("log format", asked, [*READERS, *others])
-    if asked in LATER:
+    if asked not in ("auto", *readers, *LATER):
+        raise UnknownName("log format", asked, list(readers))
+    if asked in LATER and asked not in readers:
         raise not_yet(data.name, asked)
     if not data.head.strip():
         return Recognised("detmon" if asked == "auto" else asked, "it is empty", None)
@@ -50,50 +42,66 @@ def recognise(data: Input, options: Options, others: Mapping[str, FormatReader])
     if data.head.startswith(PARQUET):
         path = str(data.as_path())
         open_parquet(path, data.name)  # raises under the name that the user knows
-    found = [
-        Recognised(name, because, reader)
-        for name, reader in _candidates(asked, others)
-        if (because := reader.sniff(data.head, path)) is not None
-    ]
+    found, failed = _sniffed(data.head, path, readers if asked == "auto" else {asked: readers[asked]})
     if len(found) > 1:
         names = " and ".join(one.name for one in found)
         raise InputRefused(f"{data.name}: reads as {names}", f"--log-format {found[0].name}", code="ambiguous_format")
     if found:
         return found[0]
     if asked != "auto":
-        return _insisted(asked, data, others)
+        return _insisted(asked, data, readers)
     if options.map:
         nested = data.head.startswith(PARQUET) or objects.container(data.head) is not None
-        return _insisted("detmon" if nested else "flat", data, others)
-    raise refused_by_name(data) or _unknown(data)
+        return _insisted("detmon" if nested else "flat", data, readers)
+    raise refused_by_name(data) or failed or _unknown(data)
 
 
-def _candidates(asked: str, others: Mapping[str, FormatReader]) -> Iterator[tuple[str, Any]]:
-    for name in READERS:
-        if asked in ("auto", name):
-            yield from ((name, reader) for reader in readers_of(name))
-    for name, reader in others.items():
-        if asked in ("auto", name):
-            yield name, reader
+def _sniffed(head: bytes, path: str, readers: Readers) -> tuple[list[Recognised], OperationError | None]:
+    """What takes a source for its own, and the error of a reader that could not look at it."""
+    found, failed = [], None
+    for name in readers:
+        for reader in readers_of(name, readers):
+            try:
+                because = reader.sniff(head, path)
+            except DetmonError:
+                raise
+            except Exception as error:
+                failed = reader_failed(path, name, error)
+                continue
+            if because is not None:
+                found.append(Recognised(name, because, reader))
+    return found, failed
 
 
-def readers_of(name: str) -> list[Any]:
-    """The readers of a first-party format."""
-    found = []
-    for place in READERS[name]:
-        module, _, kind = place.partition(":")
-        found.append(getattr(import_module(f"detmon.formats.{module}"), kind)())
-    return found
+def reader_failed(path: str, name: str, error: Exception) -> OperationError:
+    """The error of a log whose reader has a mistake in itself."""
+    what = f"{path}: the reader of {name} failed: {type(error).__name__}: {error}"
+    return OperationError(what, "`detmon plugins` says whose it is", code="reader_failed")
 
 
-def _insisted(name: str, data: Input, others: Mapping[str, FormatReader]) -> Recognised:
+def readers_of(name: str, readers: Readers) -> list[Any]:
+    """The readers of a format, ready for one source."""
+    return [_made(name, reader) for reader in readers[name]]
+
+
+def _made(name: str, reader: AnyReader) -> Any:
+    found: Any = reader
+    if isinstance(reader, str):
+        module, _, attribute = reader.partition(":")
+        try:
+            found = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise OperationError(f"the reader of {name} does not load: {error}", code="reader_failed") from None
+    return found if hasattr(found, "sniff") and not isinstance(found, type) else found()
+
+
+def _insisted(name: str, data: Input, readers: Readers) -> Recognised:
     """The user names the format, though its content does not show it."""
-    if name in others:
-        return Recognised(name, "--log-format", others[name])
-    fitting = [reader for reader in readers_of(name) if reader.fits(data.head)]
-    if not fitting:
-        raise InputRefused(f"{data.name} is not {name}", "--log-format auto", code="unknown_format")
-    return Recognised(name, "--log-format", fitting[0])
+    for reader in readers_of(name, readers):
+        fits = getattr(reader, "fits", None)
+        if fits is None or fits(data.head):
+            return Recognised(name, "--log-format", reader)
+    raise InputRefused(f"{data.name} is not {name}", "--log-format auto", code="unknown_format")
 
 
 def _unknown(data: Input) -> InputRefused:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from detmon import formats
 from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
-from detmon.hookspecs import FormatReader
+from detmon.hookspecs import AnyReader
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
 from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
@@ -48,7 +48,7 @@ class _Run:
     clock: Callable[[], datetime]
     note: Callable[[str], None]
     look: Callable[[Progress], None]
-    readers: Mapping[str, FormatReader]
+    readers: Mapping[str, Sequence[AnyReader]]
     progress: Progress
     batch: Batch = field(default_factory=Batch)
     seen: set[str] = field(default_factory=set)
@@ -145,7 +145,7 @@ def run(
     given: Mapping[str, Any],
     tables: Mapping[str, Any],
     clock: Callable[[], datetime],
-    readers: Mapping[str, FormatReader],
+    readers: Mapping[str, Sequence[AnyReader]],
     follow: bool = False,
     note: Callable[[str], None] = lambda _: None,
     look: Callable[[Progress], None] = lambda _: None,
@@ -211,7 +211,7 @@ def preview(
     given: Mapping[str, Any],
     tables: Mapping[str, Any],
     clock: Callable[[], datetime],
-    readers: Mapping[str, FormatReader],
+    readers: Mapping[str, Sequence[AnyReader]],
 ) -> Preview:
     """What `run` would do, without writing: each log is read to its end. Duplicates are not looked for."""
     seen = _seen(store)
@@ -228,7 +228,7 @@ def preview(
 
 
 def _looked_at(
-    source: Source, options: Options, readers: Mapping[str, FormatReader], seen: set[str], now: datetime
+    source: Source, options: Options, readers: Mapping[str, Sequence[AnyReader]], seen: set[str], now: datetime
 ) -> LogPreview:
     import pyarrow.compute as pc
 

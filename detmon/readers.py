@@ -1,0 +1,28 @@
+"""The log formats of detmon itself, registered through the hook that plugins use.
+
+A reader is one class in one module of `detmon.formats`, named here and imported when a log is read. The order is that
+in which formats are named when several fit; a format with several readers has one a kind of container.
+"""
+
+from __future__ import annotations
+
+from detmon.hookspecs import RegisterFormat, hookimpl
+
+READERS = (
+    ("detmon", "jsonl:JsonLines"),
+    ("detmon", "parquet:Parquet"),
+    ("detmon", "arrays:JsonArray"),
+    ("coco", "coco:CocoDataset"),
+    ("ultralytics-val", "coco:UltralyticsVal"),
+    ("coco-results", "coco:CocoResults"),
+    ("flat", "flat:FlatCsv"),
+    ("flat", "flat:FlatParquet"),
+    ("mot", "mot:Mot"),
+)
+
+
+@hookimpl
+def detmon_register_formats(register: RegisterFormat) -> None:
+    """Name every reader; none is imported by it."""
+    for name, place in READERS:
+        register(name, f"detmon.formats.{place}")
