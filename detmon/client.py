@@ -625,7 +625,7 @@ class Client:
 
         for target in dict.fromkeys(targets):
             for problem in check_target(self.config, target):
-                self._note(problem)
+                self._note(str(problem))
 
     def _target(self, text: str) -> str:
         """A target as its plugin writes it; raises UsageError for one that it refuses."""

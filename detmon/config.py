@@ -154,7 +154,7 @@ def _candidates(path: Path | None) -> list[tuple[Path, bool]]:
 def _read(file: Path, found: Collector) -> dict[str, Any]:
     """A file's tables without unknown keys, which go into `found`; paths are those the file means."""
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8-sig"))  # editors on Windows begin a file with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -65,12 +65,12 @@ class Collector:
             self._add(where, error)
 
     def _add(self, where: str, error: DetmonError) -> None:
-        self.errors.append(ConfigError(f"{where}: {error.message}" if where else error.message, error.hint))
+        self.errors.append(ConfigError(f"{where}: {error.message}", error.hint) if where else error)
 
     def check(self) -> None:
-        """Raise Mistakes if there are any."""
+        """Raise what there is: one as it is, several as Mistakes."""
         if self.errors:
-            raise Mistakes(self.errors)
+            raise self.errors[0] if len(self.errors) == 1 else Mistakes(self.errors)
 
 
 FEW = 8

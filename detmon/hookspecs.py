@@ -77,6 +77,9 @@ class Problem:
     text: str
     hint: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.text} ({self.hint})" if self.hint else self.text
+
 
 @dataclass(frozen=True)
 class Sent:

@@ -193,6 +193,91 @@ def test_check_tells_every_mistake_at_once(detmon: Shell) -> None:
     assert err.count("error: ") == 13
 
 
+def test_check_tells_all_that_is_wrong_with_one_declaration(detmon: Shell) -> None:
+    Path("detmon.toml").write_text(
+        """
+        [[alerts]]
+        name = "a"
+        metric = "avg_confidnce"
+        operator = "below"
+        threshold = "many"
+        window = "5x"
+        notfy = "stdout:"
+        notify = ["slak:#x", "webhook:"]
+        [[alerts]]
+        name = 3
+        model = "m"
+        metric = "avg_confidence"
+        """
+    )
+    err = detmon("config", "check", code=2).err
+    for said in (
+        '[[alerts]] 1 "a": needs model',
+        "[[alerts]] 1 \"a\": unknown metric 'avg_confidnce'",
+        "[[alerts]] 1 \"a\": unknown operator 'below'",
+        "[[alerts]] 1 \"a\": threshold: 'many' is not a finite number",
+        "[[alerts]] 1 \"a\": window: '5x' is not a duration",
+        "[[alerts]] 1 \"a\": unknown field of an alert 'notfy'",
+        "[[alerts]] 1 \"a\": unknown notification scheme 'slak'",
+        "[[alerts]] 1 \"a\": 'webhook:' is no name",
+        "[[alerts]] 2: name = 3 is not a text",
+        "[[alerts]] 2: an alert needs operator",
+        "[[alerts]] 2: an alert needs threshold",
+        "[[alerts]] 2: an alert needs window",
+    ):
+        assert said in err, err
+    assert err.count("error: ") == 12
+
+
+def test_check_finds_what_is_declared_twice(detmon: Shell) -> None:
+    alert = """
+        [[alerts]]
+        name = "a"
+        model = "m"
+        metric = "avg_confidence"
+        operator = "lt"
+        threshold = 0.5
+        window = "1h"
+        """
+    test = "[[ab_tests]]\nname = 't'\nmodel_a = 'm'\nmodel_b = 'n'\n"
+    Path("detmon.toml").write_text(alert + alert.replace('"m"', '"n"') + alert.replace("0.5", "0.6") + test + test)
+    err = detmon("config", "check", code=2).err
+    assert '[[alerts]] 3 "a": its model has this alert already, further up' in err
+    assert '[[ab_tests]] 2 "t": a test of this name is declared already, further up' in err
+    assert err.count("error: ") == 2
+
+
+def test_a_secret_in_plain_text_is_a_mistake_and_a_table_that_nobody_reads_a_warning(detmon: Shell) -> None:
+    Path("detmon.toml").write_text(
+        """
+        [notify]
+        default = ["slack:#x"]
+        [notify.slack]
+        token = "xoxb-very-secret"
+        [notify.webhook.ops]
+        url = "http://example.com"
+        secret = "also-secret"
+        [notify.webhok.ops]
+        url = "https://example.com"
+        """
+    )
+    err = detmon("config", "check", code=2).err
+    assert "detmon.toml: slack:#x: [notify.slack] token is written as plain text" in err
+    assert "detmon.toml: webhook:ops: [notify.webhook.ops] secret is written as plain text" in err
+    assert "very-secret" not in err
+    assert "also-secret" not in err
+    text = Path("detmon.toml").read_text().replace("token =", "allow_plain_secrets = true\ntoken =")
+    Path("detmon.toml").write_text(text.replace("also-secret", "env:NO_SUCH"))
+    told = detmon("config", "check").err
+    assert "warning: [notify.webhok]: no plugin here has this scheme; did you mean 'webhook'?" in told
+    assert "url: http only to this machine" in told
+
+
+def test_a_byte_order_mark_is_no_mistake(detmon: Shell) -> None:
+    Path("detmon.toml").write_bytes(b"\xef\xbb\xbf[notify]\nzone = 'UTC'\n")
+    assert "nothing wrong" in detmon("config", "check").err
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

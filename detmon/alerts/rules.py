@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from detmon.baselines import NOT_FROZEN
-from detmon.errors import UnknownName, UsageError
+from detmon.errors import Collector, UnknownName, UsageError
 from detmon.metrics import Labels, Metric, Selection, check_selection, find
 from detmon.notices import canonical
 from detmon.store import Connection, statement
@@ -114,28 +114,44 @@ def define(
 ) -> Definition:
     """The definition in a user's words: keys of the table in docs/alerts.md, values as text, numbers or lists.
 
-    Raises UsageError or UnknownName, naming the field and the nearest valid value.
+    Raises UsageError or UnknownName, naming the field and the nearest valid value; Mistakes where several are wrong.
     """
-    known = {field.name.rstrip("_"): field.name for field in fields(Definition)}
-    values: dict[str, Any] = {}
-    for key, value in said.items():
-        if key not in known:
-            raise UnknownName("field of an alert", key, known)
-        if value is not None:
-            values[known[key]] = _parse(key, value)
+    found = Collector()
+    values = _fields(said, found)
     anomaly = values.get("operator") == "anomaly"
     for key in ("metric", "operator", *(() if anomaly else ("threshold",)), "window"):
-        if key not in values:
-            raise UsageError(f"an alert needs {key}", f"--{key}")
-    metric = find(metrics, values["metric"])
+        if said.get(key) is None:
+            found.errors.append(UsageError(f"an alert needs {key}", f"--{key}"))
+    if "metric" in values:
+        with found.at():
+            find(metrics, values["metric"])
+    targets = []
+    for target in values.pop("notify", ()):
+        with found.at():
+            targets.append(parse_target(target))
+    found.check()
+    metric = metrics[values["metric"]]
     every = values.setdefault("every", min(timedelta(minutes=5), values["window"]))
     values.setdefault("no_data_for", max(2 * every, values["window"]))
     values.setdefault("error_for", 2 * every)
     if anomaly:
         _complete_anomaly(values, metric)
-    definition = Definition(**values)
+    definition = Definition(**values, notify=tuple(targets))
     _check(definition, metric)
-    return replace(definition, notify=tuple(parse_target(target) for target in definition.notify))
+    return definition
+
+
+def _fields(said: Mapping[str, Any], found: Collector) -> dict[str, Any]:
+    """What is said, by the names of the fields; what is no field, or has no such value, goes into `found`."""
+    known = {field.name.rstrip("_"): field.name for field in fields(Definition)}
+    values = {}
+    for key, value in said.items():
+        with found.at():
+            if key not in known:
+                raise UnknownName("field of an alert", key, known)
+            if value is not None:
+                values[known[key]] = _parse(key, value)
+    return values
 
 
 def _complete_anomaly(values: dict[str, Any], metric: Metric) -> None:

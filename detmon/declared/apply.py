@@ -18,7 +18,7 @@ from detmon.alerts import rules
 from detmon.alerts.edit import Editor
 from detmon.baselines import Baseline
 from detmon.data_engine import configure, engines
-from detmon.declared.reading import Declarations, DeclaredAlert, DeclaredModel, DeclaredTest
+from detmon.declared.reading import DISTINCT, Declarations, DeclaredAlert, DeclaredModel, DeclaredTest
 from detmon.declared.records import Applied, Declared
 from detmon.errors import Collector, UsageError
 from detmon.records import Model
@@ -170,7 +170,7 @@ class _Work:
         model = self._model(one.model)
         present = [rule for rule in rules.every(self.con) if (rule.model_id, rule.name) == (model, one.name)]
         if present and present[0].id in self.ids.get("alert", ()):
-            raise UsageError(f"{model} has this alert already, further up", "give each a name of its own")
+            raise UsageError(f"{model} has this alert already, further up", DISTINCT)
         made = self.editor.create(model, one.name, one.definition, replace_it=True)
         self.settle(
             made.id,
@@ -181,8 +181,6 @@ class _Work:
 
     def test(self, one: DeclaredTest) -> None:
         present = [test for test in tests.every(self.con) if test.name == one.name]
-        if present and present[0].id in self.ids.get("ab_test", ()):
-            raise UsageError("a test of this name is declared already, further up", "give each a name of its own")
         a, b = self._model(one.model_a), self._model(one.model_b)
         made = make(self.con, one.name, a, b, one.definition, one.start, self.now)
         after = asdict(made.definition)

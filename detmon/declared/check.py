@@ -16,7 +16,7 @@ from detmon.config import KEYS, Config
 from detmon.declared import reading
 from detmon.declared.schema import Schema, schema
 from detmon.drift import settings as drift
-from detmon.errors import Collector, ConfigError
+from detmon.errors import Collector, ConfigError, nearest
 from detmon.formats import Source
 from detmon.ingest import sources
 from detmon.metrics import usual
@@ -169,8 +169,21 @@ def _targets(config: Config, declared: reading.Declarations, found: Collector) -
             named |= {f"{scheme}:{name}": _file(config, "notify", scheme) for name in table}
     for alert in declared.alerts:
         named |= dict.fromkeys(alert.definition.notify, alert.where)
-    lacking = []
+    lacking = list(_unserved(config))
     for target, where in named.items():
         with found.at(where):
-            lacking += notify.check_target(config, target)
+            for problem in notify.check_target(config, target):
+                if problem.level == "error":
+                    found.errors.append(ConfigError(f"{where}: {problem.text}", problem.hint))
+                else:
+                    lacking.append(str(problem))
     return lacking
+
+
+def _unserved(config: Config) -> Iterator[str]:
+    """The tables of `[notify]` that nobody reads."""
+    served = notify.schemes(config)
+    for scheme, table in config.table("notify").items():
+        if isinstance(table, Mapping) and scheme not in served:
+            alike = nearest(scheme, served)
+            yield f"[notify.{scheme}]: no plugin here has this scheme" + (f"; did you mean {alike!r}?" if alike else "")

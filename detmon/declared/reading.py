@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ from detmon.data_engine import settings
 from detmon.data_engine.configure import Said
 from detmon.errors import Collector, ConfigError, UsageError
 from detmon.metrics import Metric
+
+DISTINCT = "give each a name of its own"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,20 @@ def read(
     for where, table in _listed(data, "ab_tests", file, found):
         with found.at(where):
             compared.append(_test(where, table))
+    for where in _again((one.where, (one.model, one.name)) for one in alerts):
+        found.errors.append(ConfigError(f"{where}: its model has this alert already, further up", DISTINCT))
+    for where in _again((one.where, one.name) for one in compared):
+        found.errors.append(ConfigError(f"{where}: a test of this name is declared already, further up", DISTINCT))
     return Declarations(file, tuple(models), tuple(alerts), tuple(compared))
+
+
+def _again(declared: Iterable[tuple[str, Hashable]]) -> Iterator[str]:
+    """The places of what is declared a second time."""
+    seen = set()
+    for where, what in declared:
+        if what in seen:
+            yield where
+        seen.add(what)
 
 
 def _models(data: Mapping[str, Any], file: Path, found: Collector) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -137,9 +152,15 @@ def _model(where: str, model_id: str, table: Mapping[str, Any]) -> DeclaredModel
 def _alert(
     where: str, table: Mapping[str, Any], metrics: Mapping[str, Metric], parse_target: Callable[[str], str]
 ) -> DeclaredAlert:
-    said = _flat(table, "condition")
-    name, model = _take(said, "name"), _take(said, "model", "model_id")
-    return DeclaredAlert(where, model, name, rules.define(said, metrics=metrics, parse_target=parse_target))
+    said, found = _flat(table, "condition"), Collector()
+    with found.at():
+        name = _take(said, "name")
+    with found.at():
+        model = _take(said, "model", "model_id")
+    with found.at():
+        definition = rules.define(said, metrics=metrics, parse_target=parse_target)
+    found.check()
+    return DeclaredAlert(where, model, name, definition)
 
 
 def _test(where: str, table: Mapping[str, Any]) -> DeclaredTest:
@@ -170,9 +191,7 @@ def _take(said: dict[str, Any], *keys: str) -> str:
     """The text under the first of `keys` that is there, taken out."""
     for key in keys:
         if key in said:
-            value = _text(said, key)
-            del said[key]
-            return value
+            return _text({key: said.pop(key)}, key)
     raise ConfigError(f"needs {keys[0]}")
 
 

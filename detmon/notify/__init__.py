@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,10 +13,10 @@ from detmon.config import Config
 from detmon.records import Delivery
 
 if TYPE_CHECKING:
-    from detmon.hookspecs import Capabilities, Target
+    from detmon.hookspecs import Capabilities, Problem, Target
     from detmon.store import Store
 
-__all__ = ["capabilities", "check_target", "deliver", "parse_target"]
+__all__ = ["capabilities", "check_target", "deliver", "parse_target", "schemes"]
 
 
 def deliver(store: Store, config: Config, *, now: datetime, console: TextIO) -> Delivery:
@@ -55,11 +56,20 @@ def capabilities(config: Config, text: str) -> Capabilities:
     return Channels(config, Redactor()).capabilities(text) or Capabilities()
 
 
-def check_target(config: Config, text: str) -> list[str]:
-    """What is missing on this machine to serve a target, a line each: warnings where a rule is made."""
+def check_target(config: Config, text: str) -> list[Problem]:
+    """What is wrong with the settings of a target (errors), and what this machine lacks to serve it (warnings)."""
+    from detmon.hookspecs import Problem
     from detmon.notify.channels import Channels
     from detmon.notify.secrets import Redactor
 
     redact = Redactor()
     problems = Channels(config, redact).open(text).problems(online=False)
-    return [redact(f"{text}: {one.text}" + (f" ({one.hint})" if one.hint else "")) for one in problems]
+    return [Problem(one.level, redact(f"{text}: {one.text}"), one.hint and redact(one.hint)) for one in problems]
+
+
+def schemes(config: Config) -> Collection[str]:
+    """The schemes of targets that a plugin serves here."""
+    from detmon.notify.channels import Channels
+    from detmon.notify.secrets import Redactor
+
+    return Channels(config, Redactor()).registry.notifiers

@@ -32,8 +32,8 @@ def try_out(config: Config, text: str, kind: str, now: datetime, console: TextIO
     redact = Redactor()
     channel = Channels(config, redact).open(text)
     found = channel.problems(online=not dry_run)
-    problems = tuple(redact(one.text + (f" ({one.hint})" if one.hint else "")) for one in found)
-    errors = [redact(one.text) for one in found if one.level == "error"]
+    problems = tuple(redact(str(one)) for one in found)
+    errors = [one for one in found if one.level == "error"]
     about = settings.read(config)
     notice = notices.sample(str(channel.target), kind, now)
     message = messages.compose(
@@ -47,7 +47,7 @@ def try_out(config: Config, text: str, kind: str, now: datetime, console: TextIO
         payload = redact(_preview(job, message, notice.notice_id))
         return TargetTest(text, "not sent", None, len(payload.encode()), {}, None, problems, payload)
     if errors:
-        raise ConfigError(f"{text}: {errors[0]}", redact(found[0].hint) if found[0].hint else None)
+        raise ConfigError(redact(f"{text}: {errors[0].text}"), errors[0].hint and redact(errors[0].hint))
     begun = time.monotonic()
     deadline = begun + channel.notifier.capabilities.timeout_s
     outcome = sending.send(job, notice.notice_id, 1, message, None, deadline)

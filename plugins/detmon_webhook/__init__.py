@@ -38,14 +38,13 @@ class Webhook(NamedNotifier):
     def check(self, target: Target, *, online: bool) -> list[Problem]:
         config = self.settings(target)
         _format(config, self.table_name(target))
-        if problems := self.url_problems(target, online=online):
-            return problems
+        problems = self.url_problems(target, online=online)
         try:
-            if not self._secrets(config, target):
-                return [Problem("warning", "its notices are not signed", f"set {VARIABLE}")]
+            if not self._secrets(config, target) and not problems:
+                problems.append(Problem("warning", "its notices are not signed", f"set {VARIABLE}"))
         except MissingSetting as missing:
-            return [Problem("error" if online else "warning", str(missing))]
-        return []
+            problems.append(Problem("error" if online else "warning", str(missing)))
+        return problems
 
     def send(self, target: Target, message: Message, ctx: SendContext) -> Outcome:
         config, url = self.settings(target), self.url(target)
