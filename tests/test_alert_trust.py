@@ -238,6 +238,18 @@ def test_an_episode_that_ends_with_its_camera_within_one_run_is_told(detmon: She
     assert item["reason"] == "series gone"
 
 
+def test_a_camera_that_is_forgotten_and_comes_back_within_one_run_is_known(detmon: Shell) -> None:
+    store(
+        detmon.folder, [*images(-300, 0, source="b"), *images(3300, 3600, source="b"), *images(-300, 9000, source="a")]
+    )
+    volume = ("--metric", "prediction_count", "--operator", "lt", "--threshold", 1, "--window", "5m", "--by", "source")
+    create(detmon, *volume, "--forget-after", "30m")
+    check(detmon, 0)
+    run = check(detmon, 3600)
+    assert [(e["kind"], e["reason"]) for e in run["events"]] == [("firing", None), ("closed", "series gone")]
+    assert [e["kind"] for e in check(detmon, 3900)["events"]] == ["firing"]
+
+
 def test_a_camera_that_goes_dark_is_not_well(detmon: Shell) -> None:
     """Half of the fleet fires, then all of it goes dark: nobody hears that anything resolved."""
     told = detmon.folder / "told.jsonl"

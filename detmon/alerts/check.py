@@ -124,7 +124,8 @@ class _Run:
             return
         self._record_evaluations(evaluated)
         instances.save(self.con, [(e.rule, instance) for e in evaluated for instance in e.instances.values()])
-        instances.drop(self.con, [instance for e in evaluated for instance in e.gone])
+        back = {instance.key for e in evaluated for instance in e.instances.values()}
+        instances.drop(self.con, [gone for e in evaluated for gone in e.gone if gone.key not in back])
         happened = [h for e in evaluated for h in e.happened]
         instances.record_events(self.con, happened, self.id, self.now)
         newest = {"ids": [e.rule.id for e in evaluated], "slots": [e.due.slots[-1] for e in evaluated]}
