@@ -104,6 +104,32 @@ def test_missing_data_is_no_episode(detmon: Shell) -> None:
     assert (short["evaluations"], short["judged"], short["episodes"]) == (100, 0, [])
     shown = detmon("--now", text(100 * HOUR), "alert", "backtest", "--model", "m", *RULE, "--min-samples", "1000")
     assert "could not have been judged in 4 days: insufficient_samples" in shown.out
+    assert "insufficient_samples           1   4d4h     2024-03-04 01:00Z" in shown.out
+
+
+def test_how_much_could_be_judged_is_said(detmon: Shell) -> None:
+    store(detmon.folder, [*hourly({60: 0.5}, 71), *hourly({}, 24 * 8)[40 * 24 * 7 :]])
+    found = backtest(detmon, 24 * 8, "--model", "m", *RULE)
+    assert (found["evaluations"], found["judged"], len(found["episodes"])) == (192, 95, 1)
+    shown = detmon("--now", text(8 * DAY), "alert", "backtest", "--model", "m", *RULE).out
+    assert "fired once in 8 days (0.88 a week), though only 95 of 192 slots could be judged: ingest_stalled." in shown
+
+
+def test_a_short_log_says_nothing_of_a_week(detmon: Shell) -> None:
+    store(
+        detmon.folder, [Row(at(second), boxes=[("car", 0.5 if 90 <= second < 100 else 0.9)]) for second in range(180)]
+    )
+    made = ("--metric", "avg_confidence", "--operator", "lt", "--threshold", 0.7, "--window", "10s", "--min-samples", 1)
+    shown = detmon("--now", text(180), "alert", "backtest", "--model", "m", *made)
+    assert "would have fired once in 3 minutes.\n" in shown.out
+
+
+def test_slots_without_any_label_set_count(detmon: Shell) -> None:
+    store(detmon.folder, [*hourly({10: 0.5}, 12, source="a"), *hourly({}, 101)[300:]])
+    found = backtest(
+        detmon, 101, "--model", "m", *RULE, "--where", "source=a", "--by", "source", "--forget-after", "1d"
+    )
+    assert (found["evaluations"], found["judged"], len(found["episodes"])) == (101, 12, 1)
 
 
 def test_an_open_episode_of_a_camera_that_is_gone_ends(detmon: Shell) -> None:

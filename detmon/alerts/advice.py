@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from threading import Event, Timer
 
 from detmon.alerts import machine
-from detmon.alerts.backtest import LONGEST, Backtest, Quieter, Trace, backtest, slots_of
+from detmon.alerts.backtest import Backtest, Quieter, Trace, backtest, slots_of
 from detmon.alerts.machine import Instance, Outcome
 from detmon.alerts.rules import Definition, Rule
 from detmon.errors import DetmonError
@@ -19,8 +19,6 @@ from detmon.records import Record
 from detmon.store import Connection, Store
 from detmon.times import format_duration
 
-OFTEN = 1.0
-"""More episodes a week are worth a warning."""
 SECONDS = 2.0
 """So long the maker of a rule waits for advice."""
 NEARER = 50
@@ -75,28 +73,25 @@ def _advice(con: Connection, catalogue: Mapping[str, Metric], rule: Rule, now: d
     if not slots:
         return None
     found, trace = backtest(con, catalogue, rule, slots, stop)
-    if found.per_week is None or found.per_week <= OFTEN:
-        return Advice(found.summary, loud=False)
-    hint = quieter(rule, catalogue[rule.definition.metric], found, trace, stop)
-    return Advice(f"{found.summary}; {hint}" if hint.options else found.summary, loud=True)
+    found = completed(found, rule, catalogue, trace, stop)
+    return Advice("; ".join(filter(None, (found.summary, found.advice))), found.is_loud)
 
 
-def completed(found: Backtest, rule: Rule, catalogue: Mapping[str, Metric], trace: Trace) -> Backtest:
-    """A backtest, with what would have been quieter where it found more than one episode a week."""
-    if found.per_week is None or found.per_week <= OFTEN:
+def completed(
+    found: Backtest, rule: Rule, catalogue: Mapping[str, Metric], trace: Trace, stop: Callable[[], None] = lambda: None
+) -> Backtest:
+    """A backtest, with what would have been quieter where it found too many episodes."""
+    if not found.is_loud:
         return found
-    return replace(found, quieter=quieter(rule, catalogue[rule.definition.metric], found, trace))
+    return replace(found, quieter=quieter(rule, catalogue[rule.definition.metric], found, trace, stop))
 
 
-def quieter(
-    rule: Rule, metric: Metric, found: Backtest, trace: Trace, stop: Callable[[], None] = lambda: None
-) -> Quieter:
+def quieter(rule: Rule, metric: Metric, found: Backtest, trace: Trace, stop: Callable[[], None]) -> Quieter:
     """The observed value nearest to the threshold, and the shortest `for`, with which a rule is quiet."""
     replay = _Replay(rule.definition, trace, stop)
-    most = max(1, found.evaluations * rule.definition.every // LONGEST)
 
     def is_quiet(**changes: float | timedelta) -> bool:
-        return replay.episodes(replace(rule.definition, **changes), most) <= most  # type: ignore[arg-type]
+        return replay.episodes(replace(rule.definition, **changes), found.most) <= found.most  # type: ignore[arg-type]
 
     values = _milder(rule.definition, metric, trace)
     place = bisect_left(values, True, key=lambda value: is_quiet(threshold=value))

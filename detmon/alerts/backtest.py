@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from detmon.alerts.evaluation import Evaluated, Facts, evaluate_rule
 from detmon.alerts.instances import Happened
-from detmon.alerts.machine import Instance, Outcome
+from detmon.alerts.machine import LEARNING, Instance, Outcome
 from detmon.alerts.rules import Rule
 from detmon.alerts.slots import Due
 from detmon.metrics import Labels, Metric
@@ -22,6 +22,12 @@ from detmon.times import Period, floor_slot, parse_duration
 LONGEST = timedelta(days=28)
 """So much of the newest data is replayed unless a period is given."""
 WEEK = timedelta(days=7)
+OFTEN = 1.0
+"""More episodes a week are worth a warning."""
+SHORTEST = timedelta(days=1)
+"""What is found in less says nothing of a week."""
+SELDOM = 0.5
+"""Where a smaller share of the slots could be judged, it is said."""
 
 Trace: TypeAlias = Mapping[Labels, Sequence[tuple[datetime, Outcome]]]
 """What each slot found for each label set."""
@@ -58,16 +64,13 @@ class Quieter(Record):
     for_: str | None
     options: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return f"at most once in 28 days with {' or '.join(self.options)}" if self.options else ""
-
 
 @dataclass(frozen=True)
 class Backtest(Record):
     """What a rule would have done at the slots after `start` up to `end`; `per_week` None: none was evaluated.
 
     `evaluations`: slots, but for those at which an anomaly was still learning; `judged`: those at which some label set
-    had a value to judge. `quieter`: given for more than one episode a week.
+    had a value to judge. `quieter`: given for more than one episode a week, where there was more than one.
     """
 
     alert: str
@@ -92,15 +95,53 @@ class Backtest(Record):
         """How often it would have fired, in a sentence's words."""
         if self.per_week is None:
             return "nothing to replay: the model has no predictions then" if self.start is None else "still learning"
-        length = self.evaluations * parse_duration(self.every)
-        if self.per_week == 0 and not self.judged:
-            reasons = Counter(stretch.reason for stretch in (*self.errors, *self.no_data))
-            return f"could not have been judged in {_words(length)}: {reasons.most_common(1)[0][0]}"
-        count = len(self.episodes)
-        if not count:
-            return f"would not have fired in {_words(length)}"
+        length, count = self.length, len(self.episodes)
+        if not count and not self.judged:
+            return f"could not have been judged in {_words(length)}: {self._hindrance}"
         times = "once" if count == 1 else f"{count:,} times"
-        return f"would have fired {times} in {_words(length)} ({self.per_week:.2g} a week)"
+        said = f"would have fired {times}" if count else "would not have fired"
+        said += f" in {_words(length)}"
+        if count and length >= SHORTEST:
+            said += f" ({self.per_week:.2g} a week)"
+        if self.judged < SELDOM * self.evaluations:
+            said += f", though only {self.judged:,} of {self.evaluations:,} slots could be judged: {self._hindrance}"
+        return said
+
+    @property
+    def length(self) -> timedelta:
+        """How long the evaluated slots are in all."""
+        return self.evaluations * parse_duration(self.every)
+
+    @property
+    def most(self) -> int:
+        """So many episodes are few: one in 28 days, or in all."""
+        return max(1, self.length // LONGEST)
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether it would have fired too often."""
+        return self.per_week is not None and self.per_week > OFTEN and len(self.episodes) > self.most
+
+    @property
+    def advice(self) -> str:
+        """What would have been quieter, in words; empty where nothing is known."""
+        if self.quieter is None or not self.quieter.options:
+            return ""
+        return f"at most once in {_words(min(self.length, LONGEST))} with {' or '.join(self.quieter.options)}"
+
+    def lasted(self, stretch: Stretch) -> timedelta:
+        """How long a stretch was; one that is open lasted through the last slot."""
+        if stretch.end is not None or self.end is None:
+            return (stretch.end or stretch.start) - stretch.start
+        return self.end + parse_duration(self.every) - stretch.start
+
+    @property
+    def _hindrance(self) -> str:
+        """The reason why most could not be judged."""
+        lengths: Counter[str] = Counter()
+        for stretch in (*self.errors, *self.no_data):
+            lengths[stretch.reason] += int(self.lasted(stretch).total_seconds())
+        return lengths.most_common(1)[0][0] if lengths else "no label set had rows"
 
 
 def slots_of(con: Connection, rule: Rule, now: datetime, period: Period | None = None) -> list[datetime]:
@@ -147,7 +188,7 @@ def backtest(
     done = evaluate_rule(due, Facts(con, catalogue, [due]), {}, watch) if slots else Evaluated(due, None, {})
     said = rule.definition.to_dict()
     episodes = tuple(_episodes(done.happened, done.instances))
-    evaluated = _count(trace, lambda outcome: outcome.reason != "learning")
+    evaluated = len(slots) - _count_learning(trace)
     result = Backtest(
         alert=rule.name,
         model_id=rule.model_id,
@@ -159,7 +200,7 @@ def backtest(
         start=slots[0] - rule.definition.every if slots else None,
         end=slots[-1] if slots else None,
         evaluations=evaluated,
-        judged=_count(trace, lambda outcome: outcome.kind is None),
+        judged=len(_slots(trace, lambda outcome: outcome.kind is None)),
         episodes=episodes,
         per_week=len(episodes) * WEEK / (evaluated * rule.definition.every) if evaluated else None,
         no_data=tuple(_stretches(trace, "no_data")),
@@ -168,14 +209,22 @@ def backtest(
     return result, trace
 
 
-def _count(trace: Trace, holds: Callable[[Outcome], bool]) -> int:
+def _slots(trace: Trace, holds: Callable[[Outcome], bool]) -> set[datetime]:
     """The slots at which `holds` is true of some label set."""
-    return len({slot for found in trace.values() for slot, outcome in found if holds(outcome)})
+    return {slot for found in trace.values() for slot, outcome in found if holds(outcome)}
+
+
+def _count_learning(trace: Trace) -> int:
+    """The slots at which nothing but too short a history was found."""
+    return len(_slots(trace, lambda o: o.reason == LEARNING) - _slots(trace, lambda o: o.reason != LEARNING))
 
 
 def _words(length: timedelta) -> str:
-    days = length / timedelta(days=1)
-    return f"{days:.0f} days" if days >= 2 else f"{length / timedelta(hours=1):.3g} hours"
+    for unit, size in (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1))):
+        if length >= 2 * size:
+            count = length / size
+            return f"{count:.0f} {unit}" if unit == "days" else f"{count:.3g} {unit}"
+    return f"{length.total_seconds():.3g} seconds"
 
 
 def _episodes(happened: Sequence[Happened], last: Mapping[Labels, Instance]) -> Iterator[Episode]:

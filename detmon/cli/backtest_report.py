@@ -26,8 +26,7 @@ def backtest_report(found: Backtest) -> Report:
 
 
 def _advice(found: Backtest) -> str:
-    hint = str(found.quieter or "")
-    return f" {hint[0].upper()}{hint[1:]}." if hint else ""
+    return f" {found.advice[0].upper()}{found.advice[1:]}." if found.advice else ""
 
 
 def _sections(found: Backtest) -> Iterator[tuple[str, Sequence[Table | str]]]:
@@ -55,7 +54,7 @@ def _reasons(found: Backtest) -> Iterator[Mapping[str, Any]]:
     for stretch in (*found.no_data, *found.errors):
         groups[output.cell(stretch.labels), stretch.reason].append(stretch)
     for (labels, reason), stretches in sorted(groups.items()):
-        lengths = [stretch.end - stretch.start for stretch in stretches if stretch.end]
+        lengths = map(found.lasted, stretches)
         yield {
             "labels": labels,
             "reason": reason,
