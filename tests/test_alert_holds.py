@@ -406,6 +406,26 @@ def test_an_acknowledged_alert_is_not_repeated(detmon: Shell) -> None:
     assert "did you mean 'a'" in detmon("alert", "ack", "slow", "source=aa", code=2).err
 
 
+def test_the_past_of_a_rule_holds_its_silences_and_acknowledgements(detmon: Shell) -> None:
+    log(detmon.folder, range(0, 10_000), sources=("a", "b"))
+    rule(detmon, "--by", "source", name="r")
+    rule(detmon, name="other")
+    check(detmon, 0)
+    hour = ("--for", "1h", "--author", "ana")
+    detmon("--now", text(60), "alert", "silence", "add", "source=b", "alertname=~r.*", *hour, "--comment", "lens")
+    detmon("--now", text(70), "alert", "silence", "add", "alertname=other", *hour)
+    detmon("--now", text(80), "alert", "ack", "r", "source=a", "--author", "bob")
+    rows = detmon("alert", "history", "r", "--json").json
+    assert [(row["slot"], row["what"], row["labels"], row["reason"]) for row in rows if row["slot"] > text(0)] == [
+        (text(60), "silence", {}, "source=b alertname=~r.* until 2024-03-04 01:01Z by ana: lens"),
+        (text(80), "ack", {"source": "a"}, "by bob"),
+    ]
+    rows = detmon("alert", "history", "other", "--json").json
+    assert [row["reason"] for row in rows if row["what"] == "silence"] == [
+        "alertname=other until 2024-03-04 01:01Z by ana"
+    ]
+
+
 def test_an_acknowledgement_does_not_hold_the_first_notice(detmon: Shell) -> None:
     log(detmon.folder, range(0, 10_000))
     told = rule(detmon)
@@ -507,7 +527,7 @@ def test_a_window_that_ends_releases(detmon: Shell) -> None:
     run = check(detmon, 0)
     assert {i["labels"]["source"]: i["held_by"] for i in run["instances"]} == {"a": "maintenance:nights", "b": None}
     shown = detmon("--now", text(0), "alert", "list")
-    assert "maintenance:nights" in shown.out
+    assert "held by maintenance nights" in shown.out
     check(detmon, 599)
     check(detmon, 600)
     assert [[item["labels"]["source"] for item in line["items"]] for line in lines(told)] == [["b"], ["a"]]

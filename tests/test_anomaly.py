@@ -228,7 +228,7 @@ def test_a_young_camera_learns_and_is_not_told(detmon: Shell) -> None:
         ("no_data", "learning", "4 of 7 days"),
     ]
     assert not told.exists()
-    assert "learning, 4 of 7 days" in detmon("alert", "list").out
+    assert "learning what is usual, 4 of 7 days" in detmon("alert", "list").out
 
 
 def test_days_of_few_images_are_no_history_and_few_images_no_anomaly(detmon: Shell) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from detmon.alerts import instances
+from detmon.alerts import instances, silences
 from detmon.alerts.machine import Instance
 from detmon.alerts.rules import Rule
+from detmon.alerts.silences import Hold
 from detmon.datasets import STATUSES
 from detmon.records import Record
 from detmon.store import Connection, statement
@@ -92,7 +93,7 @@ class AlertDetails(AlertRule):
 
 @dataclass(frozen=True)
 class AlertHistoryRow(Record):
-    """One line of a rule's past: `what` is event, skipped or notice."""
+    """One line of a rule's past: `what` is event, skipped, notice, silence or ack."""
 
     slot: datetime
     what: str
@@ -196,14 +197,23 @@ def _row(rule: Rule, instance: Instance | None = None) -> AlertRow:
 
 
 def history(con: Connection, rule: Rule) -> list[AlertHistoryRow]:
-    """Events, skipped slots and notices of a rule, by slot."""
+    """Events, skipped slots and notices of a rule, and what held these back, by slot."""
     found = con.execute(statement("alert_history"), {"id": rule.id}).fetchall()
-    return [
+    rows = [
         AlertHistoryRow(
             slot, what, kind, json.loads(labels or "{}"), value, n, reason, target, status, json.loads(detail or "{}")
         )
         for slot, what, kind, labels, value, n, reason, target, status, detail, _ in found
     ]
+    return sorted([*rows, *map(_hold, silences.of_rule(con, rule))], key=lambda row: row.slot)
+
+
+def _hold(one: Hold) -> AlertHistoryRow:
+    """A silence or an acknowledgement as a line of the past."""
+    until = f"until {one.ends_at:%Y-%m-%d %H:%MZ}" if one.ends_at else None
+    said = [*one.matchers, until, f"by {one.author}"]
+    reason = " ".join(filter(None, said)) + (f": {one.comment}" if one.comment else "")
+    return AlertHistoryRow(one.starts_at, one.kind, one.kind, one.labels, None, None, reason, None, None, {})
 
 
 def status(con: Connection, db: str, now: datetime, max_age: timedelta | None) -> Status:

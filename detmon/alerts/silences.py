@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -45,6 +45,19 @@ class Ack(Record):
     alert: str
     labels: Mapping[str, str]
     episode_id: str
+    author: str
+    comment: str | None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A silence, or an acknowledgement (`labels` say of what), in a rule's past; `ends_at` None: it goes on."""
+
+    kind: str
+    matchers: tuple[str, ...]
+    labels: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
     author: str
     comment: str | None
 
@@ -136,6 +149,20 @@ def in_force(con: Connection, now: datetime) -> InForce:
         tuple((id, tuple(matchers.parse(text) for text in json.loads(texts))) for _, id, texts in silences),
         {episode: author for _, kind, _, episode, author, _ in found if kind == "ack"},
     )
+
+
+def of_rule(con: Connection, rule: Rule) -> Iterator[Hold]:
+    """The acknowledgements of a rule's episodes, and the silences that hold for a label set it ever had."""
+    known = [
+        tuple(json.loads(text).items())
+        for (text,) in con.execute(statement("alert_labels"), {"id": rule.id}).fetchall()
+    ]
+    full_match = Re2(con)
+    for kind, texts, labels, *rest in con.execute(statement("alert_holds"), {"id": rule.id}).fetchall():
+        written = tuple(json.loads(texts or "[]"))
+        found = [matchers.parse(text) for text in written]
+        if any(matchers.all_hold(found, labels_for_matching(rule, one), full_match) for one in known):
+            yield Hold(kind, written, json.loads(labels or "{}"), *rest)
 
 
 def acknowledge(

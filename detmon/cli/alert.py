@@ -18,7 +18,7 @@ from detmon.records import comparison
 
 if TYPE_CHECKING:
     from detmon.alerts.records import AlertCheck, AlertEvent
-    from detmon.alerts.show import AlertRow, AlertRule
+    from detmon.alerts.show import AlertHistoryRow, AlertRow, AlertRule
 
 app = options.noun()
 app.add_typer(silence.app, name="silence")
@@ -189,32 +189,27 @@ def list_(
 
     Example: detmon alert list --format csv
     """
-    columns = [
-        "name",
-        "model_id",
-        "labels",
-        "state",
-        "value",
-        "n",
-        "metric",
-        "operator",
-        "threshold",
-        "window",
-        "since",
-    ]
     rows = options.client(ctx).list_alerts(model)
-    if any(row.held_by for row in rows):
-        columns.append("held_by")
     chosen = options.chosen(format, json)
-    if chosen is output.Format.table and any(map(_about, rows)):
-        output.rows([{**row.to_dict(), "about": _about(row)} for row in rows], [*columns, "about"])
+    if chosen is output.Format.table:
+        columns = ["name", "labels", "state", "value", "since", "about", "rule", "n", "model_id"]
+        output.rows(map(_shown, rows), columns, empty="no alerts yet")
     else:
-        output.rows(rows, columns, format=chosen, empty="no alerts yet")
+        output.rows(rows, format=chosen)
+
+
+def _shown(row: AlertRow) -> Mapping[str, Any]:
+    """An instance as tables show it."""
+    since = output.moment(row.since) if row.since else None
+    rule = f"{row.metric} {row.operator} {row.threshold:g} over {row.window}"
+    return {**row.to_dict(), "since": since, "rule": rule, "about": _about(row)}
 
 
 def _about(row: AlertRow) -> str | None:
-    """What the value was compared with, or why there is no verdict."""
-    return comparison(row.detail) or ", ".join(filter(None, (row.health_reason, row.hint))) or None
+    """What holds its notices back, and what the value was compared with, or why there is no verdict."""
+    held = f"held by {row.held_by.replace(':', ' ', 1)}" if row.held_by else None
+    reason = "learning what is usual" if row.health_reason == "learning" else row.health_reason
+    return ", ".join(filter(None, (held, comparison(row.detail), reason, row.hint))) or None
 
 
 @app.command("show")
@@ -231,8 +226,7 @@ def show(ctx: typer.Context, alert: Alert, model: Model = None, json: options.Js
         said.pop("instances")
         output.pairs(said)
         output.line()
-        states = [{**row.to_dict(), "about": _about(row)} for row in rule.instances]
-        output.rows(states, ["labels", "state", "value", "n", "since", "about"])
+        output.rows(map(_shown, rule.instances), ["labels", "state", "value", "n", "since", "about"])
 
 
 @app.command("history")
@@ -246,7 +240,7 @@ def history(
     json: options.Json = False,
     format: options.Rows = output.Format.table,
 ) -> None:
-    """Show what happened to a rule: events, skipped slots, notices.
+    """Show what happened to a rule: events, skipped slots, notices, silences, acknowledgements.
 
     Example: detmon alert history "Low Confidence Alert"
     """
@@ -254,9 +248,17 @@ def history(
         revised = options.client(ctx).recompute_alert(alert, model)
         output.rows(revised, format=options.chosen(format, json), empty="nothing happened, and nothing would now")
         return
-    rows = options.client(ctx).alert_history(alert, model)
-    columns = ["slot", "what", "kind", "labels", "value", "n", "reason", "target", "status"]
-    output.rows(rows, columns, format=options.chosen(format, json), empty="nothing happened yet")
+    rows, chosen = options.client(ctx).alert_history(alert, model), options.chosen(format, json)
+    if chosen is output.Format.table:
+        shown = [{**row.to_dict(), "slot": output.moment(row.slot), "what": _what(row)} for row in rows]
+        columns = ["slot", "what", "labels", "value", "reason", "n", "status", "target"]
+        output.rows(shown, columns, empty="nothing happened yet")
+    else:
+        output.rows(rows, format=chosen)
+
+
+def _what(row: AlertHistoryRow) -> str:
+    return f"notice {row.kind}" if row.what == "notice" else row.kind
 
 
 @app.command("delete")

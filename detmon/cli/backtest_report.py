@@ -40,8 +40,8 @@ def _sections(found: Backtest) -> Iterator[tuple[str, Sequence[Table | str]]]:
 
 def _episode(row: Any) -> Mapping[str, Any]:
     return {
-        "start": _moment(row.start),
-        "end": _moment(row.end) if row.end else "open",
+        "start": output.moment(row.start),
+        "end": output.moment(row.end) if row.end else "open",
         "length": format_duration(row.end - row.start) if row.end else None,
         "labels": row.labels,
         "peak": row.peak,
@@ -60,9 +60,5 @@ def _reasons(found: Backtest) -> Iterator[Mapping[str, Any]]:
             "reason": reason,
             "stretches": len(stretches),
             "in all": format_duration(sum(lengths, timedelta())),
-            "since": _moment(stretches[-1].start) if stretches[-1].end is None else None,
+            "since": output.moment(stretches[-1].start) if stretches[-1].end is None else None,
         }
-
-
-def _moment(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%MZ}"

@@ -8,14 +8,16 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TextIO
 
 from detmon.errors import DetmonError, Mistakes
 from detmon.records import Record, plain
 
-FOLDED = 14
+FOLDED = 17
 """A column of a table is folded to no fewer letters; where that is too wide, the last columns are left out."""
+NOTHING = "-"
 
 
 class Format(StrEnum):
@@ -49,7 +51,7 @@ def rows(
     format: Format = Format.table,
     empty: str = "nothing",
 ) -> None:
-    """Rows in `format`; `columns` are those a table shows (every key goes into the other formats)."""
+    """Rows in `format`; `columns` are those a table shows, unless empty (every key goes into the other formats)."""
     records = [plain(row) for row in data]
     if format is Format.json:
         document(records)
@@ -152,16 +154,21 @@ def complain(error: DetmonError) -> None:
 def cell(value: Any) -> str:
     """A value as a table shows it."""
     if value is None:
-        return "-"
+        return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={cell(item)}" for key, item in value.items()) or "-"
+        return " ".join(f"{key}={cell(item)}" for key, item in value.items()) or NOTHING
     if isinstance(value, (list, tuple)):
-        return ", ".join(cell(item) for item in value) or "-"
+        return ", ".join(cell(item) for item in value) or NOTHING
     return printable(str(value))
+
+
+def moment(at: datetime) -> str:
+    """An instant for people: `2026-11-14 10:05Z`, with seconds where there are some."""
+    return f"{at:%Y-%m-%d %H:%M:%SZ}" if at.second else f"{at:%Y-%m-%d %H:%MZ}"
 
 
 def printable(text: str) -> str:
@@ -201,11 +208,12 @@ def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # a pipe has no width: never fold or cut there
-    columns, left_out = _fitting(records, columns, console.width)
+    columns, left_out = _fitting(records, _filled(records, columns), console.width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         number = all(isinstance(record.get(column), (int, float, type(None))) for record in records)
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+        least = min(_longest(records, column), FOLDED)
+        table.add_column(column, justify="right" if number else "left", overflow="fold", min_width=least)
     for record in records:
         table.add_row(*(Text(cell(record.get(column))) for column in columns))
     console.print(table)
@@ -213,12 +221,20 @@ def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
         note(f"too narrow for {', '.join(left_out)}: --format csv shows all")
 
 
+def _filled(records: list[dict[str, Any]], columns: list[str]) -> list[str]:
+    """The columns in which something stands; all, if there is none."""
+    return [one for one in columns if any(cell(record.get(one)) != NOTHING for record in records)] or columns
+
+
+def _longest(records: list[dict[str, Any]], column: str) -> int:
+    return max(len(column), *(len(cell(record.get(column))) for record in records))
+
+
 def _fitting(records: list[dict[str, Any]], columns: list[str], width: int) -> tuple[list[str], list[str]]:
     """The first columns, which fit when the long ones are folded to `FOLDED` letters, and those left out."""
     used = 0
     for number, column in enumerate(columns):
-        longest = max(len(column), *(len(cell(record.get(column))) for record in records))
-        used += min(longest, FOLDED) + 3 * (number > 0)
+        used += min(_longest(records, column), FOLDED) + 3 * (number > 0)
         if used > width and number > 0:
             return columns[:number], columns[number:]
     return columns, []
