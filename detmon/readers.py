@@ -9,9 +9,13 @@ from __future__ import annotations
 from detmon.hookspecs import RegisterFormat, hookimpl
 
 READERS = (
-    ("detmon", "jsonl:JsonLines"),
+    ("detmon", "jsonl:JsonObjects"),
     ("detmon", "parquet:Parquet"),
-    ("detmon", "arrays:JsonArray"),
+    ("roboflow", "roboflow:Roboflow"),
+    ("torchvision", "torchvision:TorchvisionJson"),
+    ("torchvision", "torchvision:TorchvisionParquet"),
+    ("ultralytics-json", "ultralytics:Ultralytics"),
+    ("frigate", "frigate:Frigate"),
     ("coco", "coco:CocoDataset"),
     ("ultralytics-val", "coco:UltralyticsVal"),
     ("coco-results", "coco:CocoResults"),

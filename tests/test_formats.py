@@ -19,7 +19,7 @@ from synthetic import batch, write_jsonl, write_parquet
 
 from detmon import formats
 from detmon.errors import DetmonError, InputRefused, OperationError
-from detmon.formats import Options, Source, inputs, jsonl
+from detmon.formats import Options, Source, inputs, objectlines
 
 
 def test_the_documented_lines(take: Take) -> None:
@@ -87,7 +87,7 @@ def test_small_chunks_give_the_same_records(take: Take, tmp_path: Path, monkeypa
     path = write_jsonl(tmp_path / "log.jsonl", 500)
     whole = take(path)
     with path.open("rb") as stream:
-        cut = list(jsonl.whole_lines(inputs.Input(Source("log", stream=io.BytesIO(stream.read()))), size=5000))
+        cut = list(objectlines.whole_lines(inputs.Input(Source("log", stream=io.BytesIO(stream.read()))), size=5000))
     assert b"".join(piece.data for piece in cut) == path.read_bytes()
     assert [piece.first for piece in cut][1] == cut[0].data.count(b"\n") + 1
     assert whole.table["line"].to_pylist() == list(range(1, 501))
@@ -98,7 +98,7 @@ def test_a_pipe_hands_on_what_is_there(tmp_path: Path) -> None:
     with os.fdopen(reader, "rb") as stream, os.fdopen(writer, "wb", buffering=0) as end:
         end.write(lines(FIRST))
         data = inputs.Input(Source("-", stream=stream))
-        cut = jsonl.whole_lines(data, patience=0.01)
+        cut = objectlines.whole_lines(data, patience=0.01)
         assert next(cut).data == lines(FIRST)
         end.write(lines(SECOND)[:30])
         end.write(lines(SECOND)[30:])
@@ -108,7 +108,7 @@ def test_a_pipe_hands_on_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_file_is_followed_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl.JsonLines, "patience", 0.05)
+    monkeypatch.setattr(objectlines.ObjectLog, "patience", 0.05)
     path = tmp_path / "log.jsonl"
     path.touch()
     found: queue.Queue[str] = queue.Queue()

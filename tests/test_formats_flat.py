@@ -333,11 +333,7 @@ def test_mot_with_and_without_its_sequence(take: Take, tmp_path: Path) -> None:
 # --- by name -----------------------------------------------------------------------------------------------------
 
 NOT_YET = {
-    "roboflow": b'{"predictions": [{"x": 1, "y": 1, "width": 1, "height": 1, "confidence": 1, "class": "a"}]}\n',
-    "torchvision": b'{"boxes": [], "labels": [], "scores": []}\n',
-    "ultralytics-json": b'{"path": "a.jpg", "results": []}\n',
     "open-inference": b'{"model_name": "m", "outputs": []}\n',
-    "frigate": b'{"type": "end", "after": {"camera": "front"}}\n',
     "supervision-csv": b"x_min,y_min,x_max,y_max,class_id,confidence,tracker_id\n1,2,3,4,0,0.5,\n",
     "supervision-json": b'[{"x_min": 1, "y_min": 1, "x_max": 2, "y_max": 2, "class_id": 0}]',
 }

@@ -101,7 +101,9 @@ def rows_as_json(table: pa.Table, rows: Sequence[int]) -> list[str]:
     """Rows of a table as JSON text, empty fields left out."""
     import json
 
-    found = table.drop_columns(["line"]).take(list(rows)).to_pylist()
+    import pyarrow as pa
+
+    found = table.drop_columns(["line"]).take(pa.array(rows, pa.int64())).to_pylist()
     return [
         json.dumps({key: value for key, value in row.items() if value is not None}, default=str, ensure_ascii=False)
         for row in found

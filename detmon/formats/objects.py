@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from detmon.errors import OperationError, nearest
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 TEXTS = ("prediction_id", "model_id", "image_id", "image_uri", "source", "status")
 NUMBERS = ("image_width", "image_height", "latency_ms", "confidence_floor")
-MISSING = object()
+FIRST = 20
+"""Objects that are looked at to recognise a format."""
 
 
 class Unusable(ValueError):
@@ -67,28 +70,39 @@ def lone_object(head: bytes) -> bool:
 
 def first_object(head: bytes) -> dict[str, Any] | None:
     """The first object among the first lines, or the first of a top-level array; None when there is none."""
+    return next(iter(first_objects(head)), None)
+
+
+def first_objects(head: bytes) -> list[dict[str, Any]]:
+    """The objects among the first lines, or the first items of a top-level array; none when there are no such."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text.startswith("["):
-        text = text[1:].lstrip()
-        try:
-            found, _ = json.JSONDecoder().raw_decode(text)
-        except (ValueError, RecursionError):
-            return None
-        return found if isinstance(found, dict) else None
+        return _in_a_row(text[1:])
     if not text.startswith("{"):
-        return None
-    for line in text.splitlines()[:20]:
+        return []
+    found = []
+    for line in text.splitlines()[:FIRST]:
         try:
-            found = json.loads(line)
+            found.append(json.loads(line))
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict):
-            return found
-    try:
-        found, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    return [one for one in found if isinstance(one, dict)] or _in_a_row(text)
+
+
+def _in_a_row(text: str) -> list[dict[str, Any]]:
+    """The objects at the beginning of a text, commas between them."""
+    found: list[dict[str, Any]] = []
+    place = _skip(text, 0, " \t\r\n")
+    while len(found) < FIRST:
+        try:
+            one, place = json.JSONDecoder().raw_decode(text, place)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(one, dict):
+            break
+        found.append(one)
+        place = _skip(text, place, " \t\r\n,")
+    return found
 
 
 def array_items(source: Input) -> Iterator[tuple[int, Any, str]]:
@@ -169,7 +183,7 @@ def mapped(found: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, An
         if field.startswith("detections."):
             inner[field.removeprefix("detections.")] = path
         else:
-            row[field] = at(found, path)
+            row[field] = value(found, path)
     boxes = row.get("detections")
     if inner and isinstance(boxes, list):
         row["detections"] = [_mapped_box(box, inner) if isinstance(box, dict) else box for box in boxes]
@@ -179,8 +193,21 @@ def mapped(found: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, An
 def _mapped_box(box: Mapping[str, Any], inner: Mapping[str, str]) -> dict[str, Any]:
     found = {name: box[name] for name in BOX_FIELDS if name in box}
     for field, path in inner.items():
-        found[field] = [at(box, part) for part in path.split(",")] if "," in path else at(box, path)
+        if "," in path:
+            sides = [at(box, part) for part in path.split(",")]
+            found[field] = None if all(side is None for side in sides) else sides
+        else:
+            found[field] = value(box, path)
     return found
+
+
+def value(found: Any, path: str) -> Any:
+    """The value at a path, or the sum of those at several (`a+b`)."""
+    if "+" not in path or (isinstance(found, Mapping) and path in found):
+        return at(found, path)
+    parts = [at(found, part) for part in path.split("+")]
+    odd = [part for part in parts if isinstance(part, bool) or not isinstance(part, (int, float))]
+    return odd[0] if odd else reduce(add, map(float, parts))
 
 
 def at(found: Any, path: str) -> Any:
@@ -188,7 +215,10 @@ def at(found: Any, path: str) -> Any:
     if isinstance(found, Mapping) and path in found:
         return found[path]
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+        if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            found = found.get(part) if isinstance(found, Mapping) else None
     return found
 
 

@@ -45,11 +45,11 @@ class Parquet:
 
         file = open_parquet(str(source.as_path()), source.name)
         names = file.schema_arrow.names
-        wanted = _wanted(names, options.map)
+        wanted = columns_of(names, options.map)
         seen = _unknown(names, wanted, options)
         folders = hive(source.path)
         line = 1
-        for table in _tables(file, wanted, source.name):
+        for table in tables(file, wanted, source.name):
             n = table.num_rows
             if options.map:
                 table = mapped(table, options.map)
@@ -85,7 +85,8 @@ def read_columns(path: str, name: str, columns: list[str] | None) -> pa.Table:
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
 
 
-def _tables(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
+def tables(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
+    """Some columns, in pieces of bounded size; OperationError when the file is damaged."""
     import pyarrow as pa
 
     try:
@@ -106,7 +107,8 @@ def _rows(file: pq.ParquetFile) -> int:
     return max(1, min(ROWS, int(MOST_BOXES / most)))
 
 
-def _wanted(names: list[str], mapping: Any) -> list[str]:
+def columns_of(names: list[str], mapping: Any) -> list[str]:
+    """The columns that are fields, or that fields are mapped from."""
     mapped_from = {path.split(".")[0] for field, path in mapping.items() if not field.startswith("detections.")}
     return [name for name in names if name in CANONICAL or name in mapped_from]
 

@@ -10,8 +10,7 @@ from detmon.formats.flat import ALIASES, BOXES, header
 from detmon.formats.inputs import PARQUET, Input
 
 LATER = (
-    "roboflow", "torchvision", "ultralytics-json", "open-inference", "frigate", "supervision-json", "supervision-csv",
-    "ultralytics-txt", "kserve",
+    "open-inference", "supervision-json", "supervision-csv", "ultralytics-txt", "kserve",
 )  # fmt: skip
 """Formats that are known by name, and not read yet."""
 SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
@@ -39,19 +38,9 @@ def not_yet(name: str, format: str) -> InputRefused:
 
 
 def _json_name(found: dict[str, Any], kind: str) -> str | None:
-    keys = found.keys()
     if kind == "array":
-        return "supervision-json" if keys >= SUPERVISION else None
-    boxes = found.get("predictions")
-    after = found.get("after")
-    tests = {
-        "roboflow": isinstance(boxes, list) and all(isinstance(box, dict) and "x" in box for box in boxes),
-        "torchvision": all(isinstance(found.get(key), list) for key in ("boxes", "labels", "scores")),
-        "ultralytics-json": isinstance(found.get("results"), list) and "path" in keys,
-        "open-inference": {"model_name", "outputs"} <= keys,
-        "frigate": found.get("type") in ("new", "update", "end") and isinstance(after, dict) and "camera" in after,
-    }
-    return next((name for name, fits in tests.items() if fits), None)
+        return "supervision-json" if found.keys() >= SUPERVISION else None
+    return "open-inference" if {"model_name", "outputs"} <= found.keys() else None
 
 
 def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:

@@ -38,6 +38,8 @@ def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
         raise not_yet(data.name, asked)
     if not data.head.strip():
         return Recognised("detmon" if asked == "auto" else asked, "it is empty", None)
+    if asked == "auto" and objects.container(data.head) and any(name.startswith("detections") for name in options.map):
+        return _insisted("detmon", data, readers)  # whose boxes are where the user says is home-made
     path = data.name
     if data.head.startswith(PARQUET):
         path = str(data.as_path())

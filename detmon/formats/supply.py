@@ -125,7 +125,7 @@ class Supply:
 
         start = round((naive_utc(self.options.start) - EPOCH).total_seconds() * 1e6)
         if self.options.fps is None:
-            frame.times.micros[missing] = start
+            frame.times.micros = np.where(missing, start, frame.times.micros)
         else:
             number = frame_numbers(frame.texts["image_id"])
             if number is None:

@@ -25,8 +25,8 @@ READER = """
 import sys
 from detmon.formats import Options, Source
 from detmon.formats.inputs import Input
-from detmon.formats.jsonl import JsonLines
-for chunk in JsonLines().read(Input(Source("-", stream=sys.stdin.buffer)), Options()):
+from detmon.formats.jsonl import JsonObjects
+for chunk in JsonObjects().read(Input(Source("-", stream=sys.stdin.buffer)), Options()):
     pass
 """
 CHECKED = """
