@@ -81,7 +81,8 @@ def test_the_documented_reader_keeps_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["coco:CocoResults", "flat:FlatCsv", "mot:Mot", "jsonl:JsonLines", "arrays:JsonArray"]
+    "place",
+    ["coco:CocoResults", "flat:FlatCsv", "mot:Mot", "jsonl:JsonObjects", "roboflow:Roboflow", "frigate:Frigate"],
 )
 def test_own_readers_keep_the_contract(place: str) -> None:
     box = {"image_id": 7, "category_id": 3, "bbox": [12.5, 40, 100, 60], "score": 0.88}
@@ -90,10 +91,11 @@ def test_own_readers_keep_the_contract(place: str) -> None:
         "coco:CocoResults": json.dumps([box, {**box, "image_id": 8}]).encode(),
         "flat:FlatCsv": head + b"a,car,0.9,1,2,30,40\nb,car,0.8,1,2,30,40\n",
         "mot:Mot": b"1,-1,10,20,100,60,0.91,-1,-1,-1\n2,-1,10,20,100,60,0.9,-1,-1,-1\n",
-        "jsonl:JsonLines": lines(FIRST, {**FIRST, "image_id": "b"}),
-        "arrays:JsonArray": json.dumps([FIRST, {**FIRST, "image_id": "b"}]).encode(),
+        "jsonl:JsonObjects": lines(FIRST, {**FIRST, "image_id": "b"}),
+        "roboflow:Roboflow": lines({"inference_id": "i", "image_id": "a", "predictions": []}),
+        "frigate:Frigate": lines({"type": "end", "after": {"id": "e", "camera": "c", "start_time": 1732089600.1}}),
     }
-    if place == "jsonl:JsonLines":
+    if place == "jsonl:JsonObjects":
         with pytest.raises(AssertionError, match="for its own"):  # the contract's foreign log is its own
             format_contract(f"detmon.formats.{place}", samples[place])
     else:

@@ -9,9 +9,7 @@ from detmon.formats import objects
 from detmon.formats.flat import ALIASES, BOXES, header
 from detmon.formats.inputs import PARQUET, Input
 
-LATER = (
-    "open-inference", "supervision-json", "supervision-csv", "ultralytics-txt", "kserve",
-)  # fmt: skip
+LATER = ("open-inference", "supervision-json", "supervision-csv", "ultralytics-txt", "kserve")
 """Formats that are known by name, and not read yet."""
 SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
 
