@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from detmon import config as configuration
 from detmon import models, times
-from detmon.errors import Collector, OperationError, UnknownName, UsageError
+from detmon.errors import Collector, Interrupted, OperationError, UnknownName, UsageError
 from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNotice, Settings, TargetTest
 from detmon.store import Connection, Store, pruned_before, statement, transaction
 
@@ -567,7 +567,10 @@ class Client:
         send: bool = True,
         console: TextIO | None = None,
     ) -> AlertCheck:
-        """Evaluate every rule that is due, record what happened, queue what is to be told, and deliver it."""
+        """Evaluate every rule that is due, record what happened, queue what is to be told, and deliver it.
+
+        Raises Interrupted, with what was found, when a signal ends the delivery.
+        """
         from detmon.alerts import check
         from detmon.metrics import catalogue
 
@@ -590,6 +593,9 @@ class Client:
             delivery = deliver(self.store, self.config, now=now, console=console or sys.stdout)
         except OperationError as error:  # what was decided is committed, and is reported
             delivery = Delivery(problems=(f"{error.message} ({error.hint})",), locked=True)
+        except KeyboardInterrupt:
+            stopped = Delivery(problems=("the delivery was stopped: what is not sent waits for the next run",))
+            raise Interrupted(dataclasses.replace(found, delivery=stopped)) from None
         return dataclasses.replace(found, delivery=delivery)
 
     def send_heartbeat(self, url: str | None, path: str = "") -> None:

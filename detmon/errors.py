@@ -10,6 +10,8 @@ DetmonError                 message, hint, exit code
 └── OperationError      4   the call is right, and it could not be done
     ├── StoreError          the file is no store, or of another version
     └── StoreLocked         another process holds the store; `pid` says which
+
+Interrupted               130   no error: a signal ended the call; `result` is what was done by then
 """
 
 from __future__ import annotations
@@ -33,6 +35,14 @@ class UsageError(DetmonError):
     """The call is wrong; the same call will fail again."""
 
     exit_code = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM ended a call of which the main part was done: `result`."""
+
+    def __init__(self, result: object) -> None:
+        super().__init__()
+        self.result = result
 
 
 class ConfigError(UsageError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from outbox_help import lines
 from slack_server import SlackServer, running
 from test_delivery_rows import body, clock, every_five_minutes, log, rule
 from test_email import Mailbox, smtp_server
+from test_outbox import until_asked
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,20 @@ def runs(detmon: Shell, start: str, end: str) -> dict[str, int]:
     return {
         time: detmon("--now", clock(time), "alert", "check", code=None).code for time in every_five_minutes(start, end)
     }
+
+
+def test_the_end_of_what_nobody_was_told_is_the_whole_story(detmon: Shell) -> None:
+    log(detmon.folder, ("10:00", "10:15"))
+    told = detmon.folder / "told.jsonl"
+    told.symlink_to(detmon.folder / "elsewhere")
+    rule(detmon, f"file:{told}")
+    detmon("--now", clock("10:05"), "alert", "check", code=4)
+    assert [row["status"] for row in detmon("notify", "list", "--json").json] == ["dead"]
+    told.unlink()
+    detmon("--now", clock("11:00"), "alert", "check", code=4)
+    [line] = lines(told)
+    assert line["kind"] == "missed"
+    assert "(the notice that it fired was never delivered)" in line["text"]
 
 
 # --- every channel at once -----------------------------------------------------------------------------------------
@@ -191,6 +207,23 @@ def wait_for_a_post(slack: SlackServer) -> None:
             return
         threading.Event().wait(0.05)
     raise AssertionError("nothing was sent within 30 s")
+
+
+def test_a_check_that_is_stopped_while_it_delivers_reports_what_was_decided(detmon: Shell) -> None:
+    log(detmon.folder, ("10:00", "10:15"))
+    with running() as slack:
+        slack.hold = threading.Event()
+        detmon.monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.webhook())
+        rule(detmon, "slack:#x")
+        command = detmon.command("--now", clock("10:05"), "alert", "check", "--json")
+        process = subprocess.Popen(command, cwd=detmon.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until_asked(slack)
+        process.send_signal(signal.SIGTERM)
+        slack.hold.set()
+        out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert [event["kind"] for event in json.loads(out)["events"]] == ["firing"]
+    assert b"the delivery was stopped" in errors
 
 
 def test_a_delivery_that_finds_the_store_locked_reports_what_was_decided(detmon: Shell) -> None:

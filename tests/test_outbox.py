@@ -209,7 +209,7 @@ def test_a_term_signal_ends_the_run_in_good_order(detmon: Shell) -> None:
         queue(detmon.folder, *(notice("slack:#x", item(alert=f"A{number}")) for number in range(3)))
         command = detmon.command("--now", NOON, "notify", "send")
         process = subprocess.Popen(command, cwd=detmon.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        _until_asked(slack)
+        until_asked(slack)
         process.send_signal(signal.SIGTERM)
         slack.hold.set()
         _, errors = process.communicate(timeout=30)
@@ -218,7 +218,7 @@ def test_a_term_signal_ends_the_run_in_good_order(detmon: Shell) -> None:
     assert sorted((row["status"], row["attempts"]) for row in rows) == [("queued", 0), ("queued", 0), ("sent", 1)]
 
 
-def _until_asked(slack: SlackServer) -> None:
+def until_asked(slack: SlackServer) -> None:
     for _ in range(600):
         if slack.posts:
             return

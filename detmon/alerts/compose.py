@@ -61,6 +61,8 @@ class _Told(NamedTuple):
     refresh: bool
     group_key: str | None
     """The group of the notice that told it; None once that is pruned."""
+    unheard: bool
+    """Every notice of it died unsent."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def tell(
 
     A target counts as told as soon as its notice is queued: from here on the outbox delivers it.
     """
-    memory = _remember(con, changes)
+    memory = _remember(con, changes, now)
     news = [one for changed in changes for one in _news(changed, memory, holding, policy)]
     if policy.examples:
         news = _with_examples(con, news)
@@ -93,7 +95,7 @@ def tell(
     return notices
 
 
-def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
+def _remember(con: Connection, changes: Iterable[Changed], now: datetime) -> _Memory:
     episodes = {
         episode
         for changed in changes
@@ -107,7 +109,7 @@ def _remember(con: Connection, changes: Iterable[Changed]) -> _Memory:
         return _Memory()
     told: dict[str, dict[str, _Told]] = defaultdict(dict)
     asked = {"episodes": sorted(episodes)}
-    for episode, target, *known in con.execute(statement("alert_told"), asked).fetchall():
+    for episode, target, *known in con.execute(statement("alert_told"), {**asked, "now": now}).fetchall():
         told[episode][target] = _Told(*known)
     waiting = frozenset(con.execute(statement("alert_waiting"), asked).fetchall()) if told else frozenset()
     return _Memory(told, waiting)
@@ -200,13 +202,22 @@ class _View:
                     yield self._one(h.instance, replace(event, episode_id=h.instance.episode_id), target)
             elif event.kind in ENDS:
                 for target, told in self.memory.targets(event.episode_id).items():
-                    if self.changed.rule.definition.send_resolved or told.stateful:
+                    if told.unheard and not told.stateful:
+                        yield from self._unheard(h.instance, event, target)
+                    elif self.changed.rule.definition.send_resolved or told.stateful:
                         news = self._one(h.instance, event, target, told.times)
                         yield replace(news, group_key=told.group_key or news.group_key)
             came_and_went = event.kind in ("resolved", "closed") and event.episode_id in self._began
             if came_and_went and h.instance.key not in self._unsteady:
                 for target in self.untold(h.instance, event.episode_id):
                     yield self._one(h.instance, replace(event, kind="missed"), target)
+
+    def _unheard(self, instance: Instance, event: Event, target: str) -> Iterator[_News]:
+        """The end of what a target never heard of: an episode is told whole, the rest not at all."""
+        if event.fired_at and event.kind in ("resolved", "closed") and not self.holding.news(instance.key):
+            lost = "the notice that it fired was never delivered"
+            reason = f"{event.reason}; {lost}" if event.reason else lost
+            yield self._one(instance, replace(event, kind="missed", reason=reason), target)
 
     @cached_property
     def _began(self) -> set[str | None]:

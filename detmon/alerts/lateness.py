@@ -11,6 +11,8 @@ from detmon.times import format_duration
 
 SHARE = 0.01
 """More late rows than this are worth a warning."""
+BACKFILL = timedelta(days=1)
+"""What comes later than that is history brought in: nobody would wait for it."""
 AHEAD = timedelta(minutes=5)
 """Clocks differ by less."""
 
@@ -25,13 +27,19 @@ def warnings(con: Connection, rules: Sequence[Rule], now: datetime) -> Iterator[
     columns = {"models": list(evaluated), "slots": list(evaluated.values())}
     for model, loaded, late, lag, ahead in con.execute(statement("late_rows"), {**values, **columns}).fetchall():
         if late > SHARE * loaded:
-            delay = format_duration(timedelta(minutes=-(-lag // 60)))
+            behind = timedelta(seconds=round(lag))
             yield (
-                f"{model}: {late:,} of {loaded:,} new rows came after their slots were evaluated; "
-                f"--delay {delay} would have covered 95 % of them"
+                f"{model}: {late:,} of {loaded:,} new rows came after their slots were evaluated, "
+                f"95 % of them within {format_duration(behind)}; {_cure(behind)}"
             )
         if ahead:
             yield f"{model}: {ahead:,} new rows are later than the clock by more than 5 minutes (clock_skew)"
+
+
+def _cure(lag: timedelta) -> str:
+    if lag > BACKFILL:
+        return "what they would have changed: detmon alert history NAME --recompute"
+    return f"--delay {format_duration(timedelta(minutes=-(-lag // timedelta(minutes=1))))} would have waited for these"
 
 
 def _last_slots(rules: Sequence[Rule]) -> dict[str, datetime]:

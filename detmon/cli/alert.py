@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from detmon.cli import options, output, silence
 from detmon.cli.backtest_report import backtest_report
 from detmon.cli.report import ReportFormat
 from detmon.cli.report import show as show_report
+from detmon.errors import Interrupted
 from detmon.records import comparison
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def check(
         )
         _print_check(result, json)
         code = _exit_code(result, exit_code)
+    except Interrupted as stopped:
+        _print_check(cast("AlertCheck", stopped.result), json)
+        raise
     finally:
         client.send_heartbeat(heartbeat, "/fail" if code == 4 else "")
     raise typer.Exit(code)
