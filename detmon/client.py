@@ -302,12 +302,17 @@ class Client:
 
         return deliver(self.store, self.config, now=self.now(), console=console or sys.stdout)
 
-    def list_notices(self, status: str | None = None, limit: int = 100) -> list[QueuedNotice]:
-        """The newest notices, with one status or with any."""
+    def list_notices(
+        self, status: str | None = None, limit: int = 100, *, refreshes: bool = False
+    ) -> list[QueuedNotice]:
+        """The newest notices, with one status or with any.
+
+        `refreshes`: also those delivered that only said again, to Alertmanager, what is open.
+        """
         from detmon.notify import manage
 
         with self.store.reading() as con:
-            return manage.listed(con, status, limit)
+            return manage.listed(con, status, limit, refreshes=refreshes)
 
     def show_notice(self, notice_id: str) -> NoticeDetails:
         """One notice, and its message as it would read now."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from outbox_help import NOON, item, later, lines, notice, queue
 from outbox_help import stored as outbox_text
 from receivers import PagerDuty, Receiver, receiving
 from test_delivery_rows import clock, every_five_minutes, log
+
+from detmon.store import Store
+from detmon.times import parse_instant
 
 HOSTILE = "<!channel>&</b>[red]\x1b]0;x\r\nBcc: x"
 SECRETS = {"ONE": "first-secret-1234", "TWO": "second-secret-5678"}
@@ -204,8 +209,10 @@ def test_an_alert_is_upheld_at_every_run_and_ended(detmon: Shell, alertmanager: 
     assert alerts[0]["labels"] == {"alertname": "Low", "model_id": "m", "severity": "warning", "team": "vision"}
     assert {alert["startsAt"] for alert in alerts} == {clock("10:05")}
     assert [alert["endsAt"][:16] for alert in alerts] == [clock(t)[:16] for t in ("10:20", "10:25", "10:30", "10:20")]
-    kinds = [row["kind"] for row in detmon("notify", "list", "--json").json]
+    kinds = [row["kind"] for row in detmon("notify", "list", "--refreshes", "--json").json]
     assert kinds == ["resolved", "refresh", "refresh", "firing"]
+    assert [row["kind"] for row in detmon("notify", "list", "--json").json] == ["resolved", "firing"]
+    assert detmon("status", "--json").json["outbox"]["sent"] == 2
 
 
 def test_what_flaps_is_upheld_until_it_is_steady(detmon: Shell, alertmanager: Receiver) -> None:
@@ -213,7 +220,7 @@ def test_what_flaps_is_upheld_until_it_is_steady(detmon: Shell, alertmanager: Re
     rule(detmon, "alertmanager:main", "--flap", "3/1h")
     for time in every_five_minutes("10:05", "10:40"):
         check(detmon, time)
-    kinds = [row["kind"] for row in reversed(detmon("notify", "list", "--json").json)]
+    kinds = [row["kind"] for row in reversed(detmon("notify", "list", "--refreshes", "--json").json)]
     assert kinds == ["firing", "resolved", "firing", "resolved", "flapping", "refresh", "refresh", "refresh"]
     assert [alert["endsAt"][:16] for alert in posted(alertmanager)[-2:]] == [clock("10:50")[:16], clock("10:55")[:16]]
 
@@ -259,6 +266,45 @@ def test_fifty_instances_a_run(detmon: Shell, alertmanager: Receiver) -> None:
     second = detmon("--now", later(NOON, minutes=1), "notify", "send", "--json").json
     assert (second["sent"], second["queued"]) == (10, 0)
     assert [alert["labels"]["source"] for alert in posted(alertmanager)] == [f"cam-{number}" for number in range(60)]
+
+
+def test_what_is_open_is_upheld_however_many_there_are(detmon: Shell, alertmanager: Receiver) -> None:
+    """Alertmanager would let go of what waits for a later run."""
+    news = [notice("alertmanager:main", item(number=number), group_key=str(number)) for number in range(60)]
+    again = [item("refresh", number=number) for number in range(60, 130)]
+    queue(detmon.folder, *news, notice("alertmanager:main", *again))
+    detmon.monkeypatch.setattr("detmon_alertmanager.Alertmanager.capabilities", _unhurried())
+    first = detmon("--now", NOON, "notify", "send", "--json").json
+    assert (first["sent"], first["queued"]) == (50 + 70, 10)
+    detmon("--now", later(NOON, minutes=1), "notify", "send")
+    assert len(posted(alertmanager)) == 130
+
+
+def test_old_repetitions_are_not_kept(detmon: Shell, alertmanager: Receiver) -> None:
+    log(detmon.folder, ("10:00", "10:30"), end="10:45")
+    rule(detmon, "alertmanager:main")
+    for time in every_five_minutes("10:05", "10:20"):
+        check(detmon, time)
+    assert len(detmon("notify", "list", "--refreshes", "--json").json) == 4
+    check(detmon, "10:40")
+    queue(detmon.folder, notice("alertmanager:main", item()))
+    detmon("--now", NOON, "notify", "send")
+    kinds = [row["kind"] for row in detmon("notify", "list", "--refreshes", "--json").json]
+    assert kinds == ["firing", "resolved", "firing"]
+    with Store(detmon.folder / "detmon.duckdb").reading() as con:
+        assert con.execute("SELECT count(*) FROM outbox_items WHERE kind = 'refresh'").fetchone() == (0,)
+
+
+def test_alertmanager_is_tried_again_before_it_lets_go(detmon: Shell, alertmanager: Receiver) -> None:
+    alertmanager.down = True
+    queue(detmon.folder, notice("alertmanager:main", item()))
+    moment = NOON
+    for _ in range(6):
+        detmon("--now", moment, "notify", "send", code=None)
+        (row,) = detmon("notify", "list", "--json").json
+        pause = parse_instant(row["not_before"]) - parse_instant(moment)
+        moment = row["not_before"]
+    assert timedelta(minutes=3) < pause < timedelta(minutes=7)
 
 
 def _unhurried() -> Any:
@@ -363,6 +409,8 @@ def test_the_alertmanager_payload(detmon: Shell, hook: Receiver) -> None:
     assert (content["version"], content["status"], content["receiver"]) == ("4", "firing", "ops")
     assert [alert["status"] for alert in content["alerts"]] == ["firing", "resolved"]
     assert content["commonLabels"]["alertname"] == "Low Confidence Alert"
+    assert content["groupKey"] == '{}:{alertname="Low Confidence Alert", model_id="yolo-prod"}'
+    assert content["alerts"][0]["annotations"]["summary"].endswith("avg_confidence 0.642, threshold < 0.7, over 1h")
     assert content["alerts"][1]["endsAt"] == NOON.replace("Z", "") + content["alerts"][1]["endsAt"][19:]
 
 
@@ -407,6 +455,22 @@ def test_a_target_is_a_name(detmon: Shell, scheme: str) -> None:
         refused = detmon("notify", "test", f"{scheme}:{rest}", "--dry-run", code=2)
         assert f"[notify.{scheme}.ops]" in refused.err
         assert "T0KEN" not in refused.err.replace(f"{scheme}:https://example.com/T0KEN", "")
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(detmon: Shell) -> None:
+    path = Path("told.jsonl")
+    path.write_text("{}\n" * 100_000)
+    path.chmod(0o600)
+    size, limits = path.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+    try:
+        failed = detmon("notify", "test", f"file:{path}", "--json", code=4).json
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "only 100 of " in failed["reason"]
+    assert path.stat().st_size == size
+    detmon("notify", "test", f"file:{path}")
+    assert json.loads(path.read_text().splitlines()[-1])["kind"] == "firing"
 
 
 def test_settings_are_checked(detmon: Shell) -> None:

@@ -55,6 +55,9 @@ def list_(
         str | None, typer.Option(help="Only these: queued, sending, sent, dead, merged, dropped.")
     ] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1)] = 100,
+    refreshes: Annotated[
+        bool, typer.Option("--refreshes", help="Also what upheld an open alert at Alertmanager, check by check.")
+    ] = False,
     json: options.Json = False,
     format: options.Rows = output.Format.table,
 ) -> None:
@@ -62,7 +65,7 @@ def list_(
 
     Example: detmon notify list --status dead
     """
-    rows = options.client(ctx).list_notices(status=status, limit=limit)
+    rows = options.client(ctx).list_notices(status=status, limit=limit, refreshes=refreshes)
     output.rows(rows, COLUMNS, format=options.chosen(format, json), empty="no notices")
 
 

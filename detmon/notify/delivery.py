@@ -20,6 +20,7 @@ from detmon.errors import DetmonError, OperationError, StoreLocked
 from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
 from detmon.notify import merge, messages, outbox, owner, settings
 from detmon.notify.channels import Channel, Channels
+from detmon.notify.merge import Waiting
 from detmon.notify.outbox import Claimed, Glance, Outage
 from detmon.notify.secrets import Redactor
 from detmon.notify.sending import Done, Job, Unready, Worker
@@ -33,7 +34,7 @@ RUN_BUDGET, TARGET_BUDGET = 60.0, 20.0
 LEASE_LEFT = 30.0
 """Seconds of lease that must be left to begin a send."""
 INSTANCES_A_RUN = 50
-"""Notices that a target with one notice an instance gets in a run; the others wait for the next."""
+"""News that a target with one notice an instance gets in a run; the others wait for the next."""
 STOP_WAIT = 10.0
 LONGEST_PAUSE = 3600.0
 TRANSACTION_TRIES = 5
@@ -133,6 +134,7 @@ class Run:
     def _take(self, con: Connection) -> list[_Served]:
         now = self._time()
         outbox.recover(con, now)
+        outbox.forget_refreshes(con, now)
         self._bury_expired(con, now)
         self._tell_fallback(con, now)
         served = []
@@ -152,9 +154,9 @@ class Run:
         self._tidy(con, target, channel, now)
         rows = outbox.waiting(con, target)
         if channel.notifier.capabilities.per_instance:
-            rows = rows[: INSTANCES_A_RUN - self._tally.taken[target]]
+            rows = _portion(rows, INSTANCES_A_RUN - self._tally.taken[target])
         claimed = outbox.claim(con, rows, self._claimant, now + self._lease)
-        self._tally.taken[target] += len(claimed)
+        self._tally.taken[target] += sum(_is_news(one.row) for one in claimed)
         return _Served(target, channel, claimed)
 
     def _tidy(self, con: Connection, target: str, channel: Channel, now: datetime) -> None:
@@ -294,14 +296,18 @@ class Run:
         elif isinstance(outcome, Retry):
             self._tally.passed.add(target)
             after = None if outcome.after is None else min(max(outcome.after, 0.0), LONGEST_PAUSE)
-            retried = outbox.requeue(con, one.claimed, self._claimant, outcome.reason, after, outcome.ambiguous, now)
-            if retried:
-                self._problem(f"{target}: {outcome.reason}; detmon will try again")
+            can = self._channels.capabilities(target)
+            longest = outbox.LONGEST_BACKOFF_REFRESHED if can and can.refresh else outbox.LONGEST_BACKOFF
+            begins = outbox.requeue(
+                con, one.claimed, self._claimant, outcome.reason, after, outcome.ambiguous, now, longest=longest
+            )
+            if begins:
+                self._problem(f"{_by(target, outcome.reason)}; detmon will try again")
         elif isinstance(outcome, Permanent):
             outbox.dead(con, row.notice_id, outcome.reason, now)
             outbox.failing(con, target, outcome.reason, now)
             hint = f" ({outcome.hint})" if outcome.hint else ""
-            self._problem(f"{target}: {outcome.reason}{hint}; the notice is dead")
+            self._problem(f"{_by(target, outcome.reason)}{hint}; the notice is dead")
 
     # --- small things ---
 
@@ -356,6 +362,21 @@ class Run:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _by(target: str, reason: str) -> str:
+    """The reason, with the target in front unless it says so itself."""
+    return reason if reason.startswith(f"{target} ") else f"{target}: {reason}"
+
+
+def _is_news(row: Waiting) -> bool:
+    return row.notice.kind != "refresh"
+
+
+def _portion(rows: Sequence[Waiting], most: int) -> list[Waiting]:
+    """So many rows with news, and all that only uphold what is open: it would lapse while they wait."""
+    news = {row.notice_id for row in [row for row in rows if _is_news(row)][:most]}
+    return [row for row in rows if row.notice_id in news or not _is_news(row)]
 
 
 def _sentence(error: DetmonError) -> str:

@@ -69,11 +69,11 @@ def show(con: Connection, config: Config, notice_id: str, now: datetime) -> Noti
     return NoticeDetails(**_fields(row), title=message.title, text=message.text, receipt=receipt)
 
 
-def listed(con: Connection, status: str | None, limit: int) -> list[QueuedNotice]:
-    """The newest notices."""
+def listed(con: Connection, status: str | None, limit: int, *, refreshes: bool) -> list[QueuedNotice]:
+    """The newest notices; also delivered repetitions if `refreshes`."""
     if status is not None and status not in STATUSES:
         raise UnknownName("status", status, STATUSES)
-    return outbox.rows(con, status, limit)
+    return outbox.rows(con, status, limit, refreshes=refreshes)
 
 
 def retry(con: Connection, ids: Sequence[str], dead: bool, now: datetime) -> list[QueuedNotice]:

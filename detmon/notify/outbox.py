@@ -18,7 +18,10 @@ from detmon.times import naive_utc
 
 DEAD_COUNTS_FOR = timedelta(days=7)
 """A dead letter that nobody looks at counts in exit codes for so long."""
+REFRESHES_KEPT = timedelta(days=1)
 FIRST_BACKOFF, LONGEST_BACKOFF = 30.0, 900.0
+LONGEST_BACKOFF_REFRESHED = 300.0
+"""Of a channel that lets go, after 15 min, of what it does not hear of again."""
 RECEIPT_BYTES = 2048
 CLAIM_AT_MOST = 20
 
@@ -71,6 +74,13 @@ def recover(con: Connection, time: datetime) -> None:
     for notice_id, claimant, lease_until in con.execute(statement("outbox_sending")).fetchall():
         if lease_until is None or lease_until <= time or owner.is_dead(claimant):
             con.execute(statement("outbox_recover"), {"notice_id": notice_id})
+
+
+def forget_refreshes(con: Connection, time: datetime) -> None:
+    """Remove old repetitions, which are written at every check while an alert is open."""
+    found = con.execute(statement("outbox_forget_refreshes"), {"before": time - REFRESHES_KEPT}).fetchall()
+    if found:
+        con.execute(statement("outbox_forget_items"), {"notices": [notice_id for (notice_id,) in found]})
 
 
 def expired(con: Connection, time: datetime) -> list[tuple[str, str, datetime, int, str | None]]:
@@ -135,10 +145,18 @@ def sent(con: Connection, row: Waiting, receipt: Mapping[str, str], time: dateti
 
 
 def requeue(
-    con: Connection, claimed: Claimed, claimant: str, reason: str, after: float | None, ambiguous: bool, time: datetime
+    con: Connection,
+    claimed: Claimed,
+    claimant: str,
+    reason: str,
+    after: float | None,
+    ambiguous: bool,
+    time: datetime,
+    *,
+    longest: float = LONGEST_BACKOFF,
 ) -> bool:
     """Not delivered, to be tried again; returns whether the target has just begun to fail."""
-    pause = max(after or 0.0, backoff(claimed.attempt, claimed.row.notice_id))
+    pause = max(after or 0.0, backoff(claimed.attempt, claimed.row.notice_id, longest))
     values = {
         "notice_id": claimed.row.notice_id,
         "not_before": time + timedelta(seconds=pause),
@@ -184,10 +202,10 @@ def fallback_sent(con: Connection, target: str, time: datetime) -> None:
     con.execute(statement("target_fallback_sent"), {"target": target, "time": time})
 
 
-def backoff(attempt: int, notice_id: str) -> float:
-    """Seconds to wait after the `attempt`-th failure: 60, 120, … up to 15 min, ± 20 % by the notice's id."""
+def backoff(attempt: int, notice_id: str, longest: float = LONGEST_BACKOFF) -> float:
+    """Seconds to wait after the `attempt`-th failure: 60, 120, … up to `longest`, ± 20 % by the notice's id."""
     spread = 0.8 + 0.4 * int(notice_id[:8], 16) / 0xFFFFFFFF
-    return min(FIRST_BACKOFF * 2.0 ** min(attempt, 10), LONGEST_BACKOFF) * spread
+    return min(FIRST_BACKOFF * 2.0 ** min(attempt, 10), longest) * spread
 
 
 # --- for people --------------------------------------------------------------------------------------------------
@@ -198,9 +216,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def rows(con: Connection, status: str | None, limit: int) -> list[QueuedNotice]:
-    """The newest rows of the outbox, with one status or with any."""
-    found = con.execute(statement("outbox_list"), {"status": status, "limit": limit}).fetchall()
+def rows(con: Connection, status: str | None, limit: int, *, refreshes: bool) -> list[QueuedNotice]:
+    """The newest rows of the outbox, with one status or with any; also delivered repetitions if `refreshes`."""
+    values = {"status": status, "limit": limit, "refreshes": refreshes}
+    found = con.execute(statement("outbox_list"), values).fetchall()
     return [QueuedNotice(**dict(zip(_COLUMNS, row, strict=True))) for row in found]
 
 

@@ -51,7 +51,8 @@ def labels(item: Item, message: Message) -> dict[str, str]:
 def texts(item: Item, message: Message) -> dict[str, str]:
     """What people read."""
     value = "" if item.value is None else f" {item.value:.4g}"
-    rule = f"{item.metric}{value} {_SIGNS.get(item.operator, item.operator)} {item.threshold:.4g} over {item.window}"
+    sign = _SIGNS.get(item.operator, item.operator)
+    rule = f"{item.metric}{value}, threshold {sign} {item.threshold:.4g}, over {item.window}"
     health = item.subject != item.instance_key
     found = {
         "summary": ("TEST: " if message.title.startswith("TEST") else "")
@@ -69,13 +70,14 @@ def webhook(message: Message, receiver: str, now: datetime) -> dict[str, Any]:
     shown = [alert(item, message, now) for item in message.items]
     states = ["resolved" if item.is_over else "firing" for item in message.items]
     common = _common([one["labels"] for one in shown])
+    group = {key: common[key] for key in ("alertname", "model_id") if key in common}
     return {
         "version": "4",
-        "groupKey": _fingerprint([one["labels"] for one in shown]),
+        "groupKey": "{}:{" + ", ".join(f"{key}={json.dumps(value)}" for key, value in group.items()) + "}",
         "truncatedAlerts": message.omitted,
         "status": "firing" if "firing" in states else "resolved",
         "receiver": receiver,
-        "groupLabels": {key: common[key] for key in ("alertname", "model_id") if key in common},
+        "groupLabels": group,
         "commonLabels": common,
         "commonAnnotations": _common([one["annotations"] for one in shown]),
         "externalURL": "",
@@ -85,7 +87,7 @@ def webhook(message: Message, receiver: str, now: datetime) -> dict[str, Any]:
                 "status": state,
                 "endsAt": one["endsAt"] if state == "resolved" else "0001-01-01T00:00:00Z",
                 "generatorURL": "",
-                "fingerprint": _fingerprint(one["labels"])[:16],
+                "fingerprint": _fingerprint(one["labels"]),
             }
             for one, state in zip(shown, states, strict=True)
         ],
@@ -112,5 +114,5 @@ def _common(tables: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return {key: value for key, value in first.items() if all(table.get(key) == value for table in tables)}
 
 
-def _fingerprint(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+def _fingerprint(labels: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from detmon.errors import TargetError
 from detmon.hookspecs import (
@@ -76,15 +77,26 @@ class JsonLines(Notifier):
                 return Permanent(f"{target.address} is a symbolic link", "name the file itself")
             return Retry(f"cannot open {target.address}: {error.strerror}")
         try:
-            os.write(file, line)
-        except OSError as error:
-            return Retry(f"cannot write {target.address}: {error.strerror}")
+            return _append(file, line, target.address)
         finally:
             os.close(file)
-        return Sent()
 
     def preview(self, target: Target, message: Message, ctx: SendContext) -> str:
         return message_json(message, ctx)
+
+
+def _append(file: int, line: bytes, path: str) -> Outcome:
+    """Write a whole line or none: a full disk takes a part of it first."""
+    before = os.fstat(file).st_size
+    try:
+        written = os.write(file, line)
+    except OSError as error:
+        return Retry(f"cannot write {path}: {error.strerror}")
+    if written == len(line):
+        return Sent()
+    with suppress(OSError):  # what is no regular file keeps the part
+        os.ftruncate(file, before)
+    return Retry(f"cannot write {path}: only {written} of {len(line)} bytes")
 
 
 @hookimpl

@@ -1,1 +1,2 @@
-SELECT status, count(*) FROM outbox GROUP BY status
+-- Notices by status; a repetition that was delivered is nothing new.
+SELECT status, count(*) FROM outbox WHERE NOT (kind = 'refresh' AND status = 'sent') GROUP BY status

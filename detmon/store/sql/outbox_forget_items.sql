@@ -1,0 +1,1 @@
+DELETE FROM outbox_items WHERE list_contains($notices, notice_id)
