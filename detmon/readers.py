@@ -16,6 +16,7 @@ READERS = (
     ("torchvision", "torchvision:TorchvisionParquet"),
     ("ultralytics-json", "ultralytics:Ultralytics"),
     ("frigate", "frigate:Frigate"),
+    ("supervision-json", "supervision_json:SupervisionJson"),
     ("coco", "coco:CocoDataset"),
     ("ultralytics-val", "coco:UltralyticsVal"),
     ("coco-results", "coco:CocoResults"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logs import Take, lines
-from test_formats_flat import START
+from test_formats_flat import START, boxes_of
 
 from detmon import formats
 from detmon.errors import InputRefused
@@ -223,6 +223,112 @@ def test_frigate(take: Take, write: Any) -> None:
 def test_frigate_and_other_lines(take: Take) -> None:
     log = lines(*[EVENT] * 5, {"type": "end"}, {"type": "restart", "after": {}})
     assert [reject.line for reject in take(log, model="m").rejects] == [6, 7]
+
+
+# --- supervision -------------------------------------------------------------------------------------------------
+
+SINK = {"x_min": 10.0, "y_min": 20.0, "x_max": 110.0, "y_max": 80.0, "class_id": 2, "confidence": 0.91,
+        "tracker_id": "", "class_name": "car", "frame": 3}  # fmt: skip
+
+
+def test_supervision_json(take: Take, tmp_path: Path) -> None:
+    other = {**SINK, "x_min": 50.0, "tracker_id": 7, "confidence": "", "class_name": "van", "class_id": 3}
+    log = json.dumps([SINK, {**SINK, "frame": 5}, other], indent=4).encode()
+    given = {"model": "m", "start": START, "fps": 1.0, "map": {"image_id": "frame"}}
+    taken = take(log, "log.json", **given)
+    assert (taken.reading.format, taken.reading.denominator) == ("supervision-json", "unknown")
+    first, second = taken.rows
+    assert (first["image_id"], box(first), first["n_detections"]) == ("3", BOX, 2)
+    assert [(one["label"], one["track_id"]) for one in first["detections"]] == [("car", None), ("van", "7")]
+    assert (second["ts"] - first["ts"]).total_seconds() == 2
+    assert taken.codes == ["confidence_missing", "gaps_in_ids"]
+    with pytest.raises(InputRefused, match="no `image_id`") as refused:
+        take(log, "log.json", model="m", start=START)
+    assert refused.value.hint == "--map image_id=COLUMN"
+
+
+def test_classes_of_supervision_json(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("person\nbicycle\ncar\n")
+    given = {"model": "m", "start": START, "map": {"image_id": "frame"}}
+    unnamed = json.dumps([{**SINK, "class_name": ""}]).encode()
+    (row,) = take(unnamed, "log.json", categories=tmp_path / "names.txt", **given).rows
+    assert row["detections"][0]["label"] == "car"
+    assert take(unnamed, "log.json", **given).codes == ["label_is_number"]
+    taken = take(json.dumps([SINK, {**SINK, "class_name": "van", "frame": 4}]).encode(), "log.json", **given)
+    assert "id 2 is both car and van" in taken.warnings["two_names"].message
+
+
+def test_bad_rows_of_supervision_json(take: Take) -> None:
+    good = [{**SINK, "frame": k} for k in range(9)]
+    bad = [{**SINK, "frame": "a", "confidence": "high"}, 7, {**SINK, "frame": 1.5}]
+    taken = take(json.dumps([*good, *bad]).encode(), "log.json", model="m", start=START, map={"image_id": "frame"})
+    assert [(reject.line, reject.code) for reject in taken.rejects] == [
+        (10, "wrong_type"), (11, "bad_json"), (12, "wrong_type")]  # fmt: skip
+    assert len(taken.rows) == 9
+
+
+# --- home-made JSON, and the originals of real logs --------------------------------------------------------------
+
+
+def test_a_map_of_nested_json(take: Take) -> None:
+    for content in (lines(HOME_MADE), json.dumps([HOME_MADE]).encode()):
+        taken = take(content, model="m", map=MAP)
+        (row,) = taken.rows
+        assert (row["image_id"], row["source"], row["image_width"], row["image_height"]) == ("3", "c1", 640, 480)
+        assert (row["latency_ms"], row["tags"]) == (3.5, [("site", "north")])
+        assert [(one["label"], one["confidence"], one["w"]) for one in row["detections"]] == [
+            ("car", 0.5, 30), ("7", 1, 30)]  # fmt: skip
+        assert taken.rejects == []
+
+
+def test_a_key_that_holds_the_whole_path_wins(take: Take) -> None:
+    log = lines(*[HOME_MADE] * 3, {**HOME_MADE, "meta.cam": "c2", "ms.a+ms.b": 7})
+    taken = take(log, model="m", map=MAP)
+    assert [(row["source"], row["latency_ms"]) for row in taken.rows] == [*[("c1", 3.5)] * 3, ("c2", 7)]
+
+
+def test_a_mapped_box_that_is_missing(take: Take) -> None:
+    mapping = {**MAP, "detections.bbox": "at.0,at.1,at.2,at.3"}
+    found = [{**HOME_MADE["found"][0], "at": at} for at in ([1, 2, 30, 40], None, [1, 2, 30])]
+    good = {**HOME_MADE, "found": found[:2]}
+    taken = take(lines(*[good] * 3, {**HOME_MADE, "found": found}), model="m", map=mapping)
+    assert [one["w"] for one in taken.rows[0]["detections"]] == [30, None]
+    assert taken.warnings["box_missing"].count == 3
+    assert [(reject.line, reject.code) for reject in taken.rejects] == [(4, "bad_box")]
+
+
+CENTRE = ",".join(f"relative_coordinates.{side}" for side in ("center_x", "center_y", "width", "height"))
+ORIGINALS: dict[str, tuple[str, dict[str, Any]]] = {
+    "opendatacam/junction_log": (
+        "opendatacam/original/rawdetections_frames_0-799.txt",
+        {"fps": 30.0, "score_scale": "percent", "map": {
+            "image_id": "frame", "detections.bbox": "x,y,w,h", "detections.confidence": "prob",
+            "detections.label": "name"}},
+    ),
+    "opendatacam/highway_log": (
+        "opendatacam/original/alexeydetections30FPS_first200.json",
+        {"fps": 30.0, "box_format": "cxcywh-norm", "image_size": (1920, 1080), "map": {
+            "image_id": "frame_id", "detections": "objects", "detections.label": "name", "detections.bbox": CENTRE}},
+    ),
+    "bdd100k/log": (
+        "bdd100k/original/bbox_predictions.json",
+        {"fps": 5.0, "box_format": "xyxy", "map": {
+            "image_id": "name", "detections": "labels", "detections.label": "category",
+            "detections.confidence": "score", "detections.bbox": "box2d.x1,box2d.y1,box2d.x2,box2d.y2"}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("log", ORIGINALS)
+def test_originals_equal_their_parquet(take: Take, data: Path, log: str) -> None:
+    path, given = ORIGINALS[log]
+    taken = take(data / path, model="m", start=START, **given)
+    expected = take(data / f"{log}.parquet")
+    assert (taken.reading.format, taken.reading.denominator, taken.rejects) == ("detmon", "known", [])
+    found, wanted = (list(boxes_of(one.rows).values()) for one in (taken, expected))
+    assert found == wanted
+    passed = [[(row["ts"] - one.rows[0]["ts"]).total_seconds() for row in one.rows] for one in (taken, expected)]
+    assert passed[0] == pytest.approx(passed[1], abs=2e-6)
 
 
 # --- the fast way and the slow one -------------------------------------------------------------------------------

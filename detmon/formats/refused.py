@@ -9,7 +9,7 @@ from detmon.formats import objects
 from detmon.formats.flat import ALIASES, BOXES, header
 from detmon.formats.inputs import PARQUET, Input
 
-LATER = ("open-inference", "supervision-json", "supervision-csv", "ultralytics-txt", "kserve")
+LATER = ("open-inference", "supervision-csv", "ultralytics-txt", "kserve")
 """Formats that are known by name, and not read yet."""
 SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
 
@@ -24,8 +24,9 @@ def refused_by_name(data: Input) -> InputRefused | None:
     found = objects.first_object(data.head)
     if found is None:
         return None
-    name = _json_name(found, kind)
-    return not_yet(data.name, name) if name else _other_json(data, found)
+    if kind == "object" and {"model_name", "outputs"} <= found.keys():
+        return not_yet(data.name, "open-inference")
+    return _other_json(data, found)
 
 
 def not_yet(name: str, format: str) -> InputRefused:
@@ -33,12 +34,6 @@ def not_yet(name: str, format: str) -> InputRefused:
     return InputRefused(
         f"{name}: {format} is not supported yet", "convert to JSON Lines, docs/formats", code="not_supported"
     )
-
-
-def _json_name(found: dict[str, Any], kind: str) -> str | None:
-    if kind == "array":
-        return "supervision-json" if found.keys() >= SUPERVISION else None
-    return "open-inference" if {"model_name", "outputs"} <= found.keys() else None
 
 
 def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:
