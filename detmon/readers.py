@@ -23,6 +23,7 @@ READERS = (
     ("flat", "flat:FlatCsv"),
     ("flat", "flat:FlatParquet"),
     ("mot", "mot:Mot"),
+    ("ultralytics-txt", "savetxt:SaveTxt"),
 )
 
 

@@ -8,6 +8,7 @@ reader (`detmon.hookspecs.FormatReader`), first-party and third-party alike.
 from detmon.formats.chunk import CANONICAL, Chunk, Seen
 from detmon.formats.contract import Options, Part, Reading, Reject, Source, Warned, stored_schema
 from detmon.formats.reading import open_source
+from detmon.formats.registry import is_per_image
 
 __all__ = [
     "CANONICAL",
@@ -19,6 +20,7 @@ __all__ = [
     "Seen",
     "Source",
     "Warned",
+    "is_per_image",
     "open_source",
     "stored_schema",
 ]

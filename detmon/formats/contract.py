@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+STEM = "@stem"
+"""Stands for a column that holds the name of the file, without folder and extension."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """One file or stream to read. `name` is what messages and the manifest call it."""
+    """One file or stream to read. `name` is what messages and the manifest call it.
+
+    `files`: those of a folder (`path`) that are one log, a file an image.
+    """
 
     name: str
     path: Path | None = None
     stream: BinaryIO | None = None
     follow: bool = False
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,11 @@ class Options:
     merge_boxes: float | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     bad_rows: str = "quarantine"
+
+    @property
+    def image_is_file(self) -> bool:
+        """Whether each file is of the image that it is named after (`--map image_id=@stem`)."""
+        return self.map.get("image_id") == STEM
 
 
 @dataclass(frozen=True)

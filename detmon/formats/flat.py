@@ -6,13 +6,15 @@ import csv
 import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import InputRefused, UsageError
 from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
-from detmon.formats.contract import Options, Reject
+from detmon.formats.contract import STEM, Options, Reject
 from detmon.formats.inputs import PARQUET, Input
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ BOXES: Mapping[tuple[str, str, str, str], str] = {
     ("x", "y", "width", "height"): "?",
 }
 """Columns of a box → its layout; `?`: corner or centre, who knows."""
+FILES = 10_000
+"""Files of one image each that are put into columns at once: the first of them are the sample."""
 ROWS = 50_000
 """Rows that are read cell by cell before they are put into columns."""
 NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidence_floor", *SIDES)
@@ -88,7 +92,7 @@ def columns_of(names: Sequence[str], options: Options, name: str) -> Columns:
         target = target.removeprefix("detections.")
         wanted = tuple(part.strip() for part in path.split(","))
         for column in wanted:
-            if column not in names:
+            if column not in names and (target, column) != ("image_id", STEM):
                 raise UsageError(
                     f"--map {target}={path}: {name} has no column {column!r}", "columns: " + ", ".join(names)
                 )
@@ -138,6 +142,7 @@ class FlatCsv:
 
     denominator = "unknown"
     layout = "xywh"
+    takes_stem = True
 
     def __init__(self) -> None:
         self.mapping: dict[str, str] = {}
@@ -162,23 +167,55 @@ class FlatCsv:
 
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """The records of the whole file."""
-        yield from records(_csv_rows(source, self.names, self.columns, options))
+        mark = delimiter(source.head, source.name)
+        has_header = not _numbered(options)
+        if options.image_is_file:
+            yield from self._read_each(source, mark, has_header=has_header)
+            return
+        texts = {column for target, column in self.columns.fields.items() if target not in NUMBERS}
+        table, rejects, line = parsed(source.whole(), self.names, mark, has_header=has_header, texts=texts)
+        yield from records(self._rows(table, rejects, line, mark, has_header=has_header))
+
+    def _read_each(self, source: Input, mark: str, *, has_header: bool) -> Iterator[Chunk]:
+        """The records of files that are of one image each; a file without rows is an image without detections."""
+        files = source.each()
+        while some := list(islice(files, FILES)):
+            table, rejects, line = _of_each(some, self.names, mark, has_header=has_header)
+            yield from records(self._rows(table, rejects, line, mark, has_header=has_header))
+
+    def _rows(self, table: pa.Table, rejects: list[Reject], line: Any, mark: str, *, has_header: bool) -> BoxRows:
+        import numpy as np
+
+        found, faults = _cells_as_columns(table, self.columns)
+        used = {*self.columns.fields.values(), *self.columns.box}
+        unknown = [name for name in self.names if name not in used] if has_header else []
+        seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
+        seen += _two_names(table, self.columns)
+        return BoxRows(found, np.asarray(line), row_texts(table, mark), faults, rejects, seen)
 
 
 def header(head: bytes, path: str) -> list[str]:
     """The cells of the first line."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     line = next((line for line in text.splitlines() if line.strip()), "")
+    mark = delimiter(head, path)
+    if mark == " ":
+        return line.split()
     try:
-        return next(csv.reader([line], delimiter=delimiter(head, path)), [])
+        return next(csv.reader([line], delimiter=mark), [])
     except csv.Error:
         return []
 
 
 def delimiter(head: bytes, path: str) -> str:
-    """Tab for `.tsv`, or when the first line has tabs and no comma; else comma."""
-    first = head.lstrip().split(b"\n", 1)[0]
-    return "\t" if path.endswith((".tsv", ".tsv.gz")) or (b"\t" in first and b"," not in first) else ","
+    """Tab for `.tsv`; else comma, tab or space, which the first line has; comma when it has none of them.
+
+    Space stands for any run of them. A line with semicolons is not taken for words.
+    """
+    first = head.lstrip().split(b"\n", 1)[0].strip()
+    if path.endswith((".tsv", ".tsv.gz")):
+        return "\t"
+    return next((mark for mark in (",", "\t", ";", " ") if mark.encode() in first), ",").replace(";", ",")
 
 
 def _numbered(options: Options) -> bool:
@@ -203,13 +240,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _csv_rows(source: Input, names: list[str], columns: Columns, options: Options) -> BoxRows:
-    import numpy as np
+def _cells_as_columns(table: pa.Table, columns: Columns) -> tuple[dict[str, pa.Array], dict[int, Any]]:
+    """Fields of records and boxes, and the faults of rows."""
     import pyarrow as pa
 
-    mark = delimiter(source.head, source.name)
-    texts = {column for target, column in columns.fields.items() if target not in NUMBERS}
-    table, rejects, line = parsed(source.whole(), names, mark, has_header=not _numbered(options), texts=texts)
     faults: dict[int, tuple[str | None, str, str]] = {}
     found: dict[str, pa.Array] = {}
     for target, column in columns.fields.items():
@@ -217,13 +251,10 @@ def _csv_rows(source: Input, names: list[str], columns: Columns, options: Option
         found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
     found.update(_sides(table, columns, faults))
     n = table.num_rows
-    found = {**{name: pa.nulls(n, pa.string()) for name in ("label",)}, **found}
+    found.setdefault("label", pa.nulls(n, pa.string()))
     for name in ("confidence", *SIDES):
         found.setdefault(name, pa.nulls(n, pa.float64()))
-    unknown = [name for name in names if name not in {*columns.fields.values(), *columns.box}]
-    seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown if not _numbered(options)]
-    seen += _two_names(table, columns)
-    return BoxRows(found, np.asarray(line), row_texts(table, mark), faults, rejects, seen)
+    return found, faults
 
 
 def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
@@ -257,6 +288,8 @@ def parsed(
     import pyarrow.csv as pc
 
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if mark == " ":
+        data = b"\n".join(b" ".join(line.split()) for line in data.splitlines())
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
     read = pc.ReadOptions(column_names=unique, skip_rows=0, use_threads=False)
     parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
@@ -279,40 +312,78 @@ def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool
     import numpy as np
     import pyarrow as pa
 
-    text = io.StringIO(data.decode("utf-8", "replace"), newline="")
-    reader = csv.reader(text, delimiter=mark)
     rows: list[list[str | None]] = []
     lines: list[int] = []
     tables = [pa.table({name: pa.array([], pa.string()) for name in names})]
     rejects: list[Reject] = []
+    for found in _cells(data, len(names), mark, has_header=has_header):
+        if isinstance(found, Reject):
+            rejects.append(found)
+            continue
+        lines.append(found[0])
+        rows.append(found[1])
+        if len(rows) == ROWS:
+            tables.append(_as_table(rows, names))
+            rows = []
+    tables.append(_as_table(rows, names))
+    return pa.concat_tables(tables), rejects, np.array(lines, np.int64)
+
+
+def _of_each(
+    files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *, has_header: bool
+) -> tuple[pa.Table, list[Reject], Any]:
+    """The cells of many small files, with the column `@stem`: the file's name without extension."""
+    import numpy as np
+
+    rows: list[list[str | None]] = []
+    lines: list[int] = []
+    rejects: list[Reject] = []
+    for name, data in files:
+        stem = PurePath(name).stem
+        before = len(rows), len(rejects)
+        data = data.removeprefix(b"\xef\xbb\xbf")
+        for found in _cells(data, len(names), mark, has_header=has_header):
+            if isinstance(found, Reject):
+                rejects.append(replace(found, raw=f"{stem}{mark}{found.raw}"[:RAW_KEPT]))
+            else:
+                lines.append(found[0])
+                rows.append([stem, *found[1]])
+        if before == (len(rows), len(rejects)):
+            lines.append(1)
+            rows.append([stem, *([None] * len(names))])
+    return _as_table(rows, [STEM, *names]), rejects, np.array(lines, np.int64)
+
+
+def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[tuple[int, list[str | None]] | Reject]:
+    """The line and the cells of each row; a row with another number of cells is rejected."""
+    text = data.decode("utf-8", "replace")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
     before, header_left = 0, has_header
     while True:
         line = before + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            rejects.append(Reject(line, None, "field_count", f"not CSV: {error}", ""))
+            yield Reject(line, None, "field_count", f"not CSV: {error}", "")
             before = reader.line_num
             continue
         if cells is None:
-            break
+            return
         before = reader.line_num
-        if not cells or (len(cells) == 1 and len(names) > 1 and not cells[0].strip()):
+        if mark == " ":
+            cells = [cell for cell in cells if cell]
+        if not cells or (len(cells) == 1 and width > 1 and not cells[0].strip()):
             continue
         if header_left:
             header_left = False
             continue
-        if len(cells) != len(names):
-            reason = f"{len(cells)} fields, the header has {len(names)}"
-            rejects.append(Reject(line, None, "field_count", reason, mark.join(cells)[:RAW_KEPT]))
+        if len(cells) != width:
+            reason = (
+                f"{len(cells)} fields, the header has {width}" if has_header else f"{len(cells)} fields, not {width}"
+            )
+            yield Reject(line, None, "field_count", reason, mark.join(cells)[:RAW_KEPT])
             continue
-        rows.append([cell or None for cell in cells])
-        lines.append(line)
-        if len(rows) == ROWS:
-            tables.append(_as_table(rows, names))
-            rows = []
-    tables.append(_as_table(rows, names))
-    return pa.concat_tables(tables), rejects, np.array(lines, np.int64)
+        yield line, [cell or None for cell in cells]
 
 
 def _as_table(rows: list[list[str | None]], names: list[str]) -> pa.Table:

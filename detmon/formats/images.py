@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, UsageError
-from detmon.formats.chunk import Chunk, of_batch, raw_schema
+from detmon.formats.chunk import Chunk, Seen, of_batch, raw_schema
 from detmon.formats.contract import Options, Source
 from detmon.formats.frame import Frame
 from detmon.formats.inputs import PARQUET, Input
@@ -83,6 +83,25 @@ class Images:
         frame.times.micros = np.where(missing, self.times.micros[where], frame.times.micros)
         frame.times.state = np.where(missing, self.times.state[where], frame.times.state).astype(np.uint8)
 
+    def answer_to_stems(self) -> list[Seen]:
+        """Images are meant by their names without folder and extension, too: `a`, `a-2` for the second of that name."""
+        from detmon.formats.supply import image_ids
+
+        ids = self.ids.to_pylist()
+        stems: dict[str, list[str]] = {}
+        for stem, one in zip(image_ids(self.ids, "stem").to_pylist(), ids, strict=True):
+            stems.setdefault(stem, []).append(one)
+        several = {stem: found for stem, found in stems.items() if len(found) > 1}
+        names = {f"{stem}-{k}": one for stem, found in several.items() for k, one in enumerate(found[1:], start=2)}
+        self._also = {**names, **{stem: found[0] for stem, found in stems.items()}, **self._also}
+        if not several:
+            return []
+        stem, found = next(iter(several.items()))
+        text = (
+            f"{{n}} names stand for several images, as `{stem}` for {found[0]} and {found[1]}: whose boxes are these?"
+        )
+        return [Seen("stem_collision", text, len(several))]
+
     def missing(self) -> Iterator[Chunk]:
         """An empty record for each image that the log has not shown."""
         import numpy as np
@@ -123,8 +142,7 @@ def read_images(path: Path, options: Options) -> Images:
     Raises UsageError when it has no image ids, OperationError when it cannot be read.
     """
     if path.is_dir():
-        found = sorted(one for one in path.rglob("*") if one.suffix.lower() in PICTURES)
-        return _made([one.relative_to(path).as_posix() for one in found], {}, options)
+        return _of_pictures(path, options)
     data = Input(Source(str(path), path))
     try:
         if data.head.startswith(PARQUET):
@@ -135,6 +153,19 @@ def read_images(path: Path, options: Options) -> Images:
         return _of_text(data, options)
     finally:
         data.close()
+
+
+def _of_pictures(folder: Path, options: Options) -> Images:
+    """The pictures below a folder, with the sizes in their headers (as a viewer turns them)."""
+    import imagesize
+
+    found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in PICTURES)
+    sizes = [imagesize.get(one) for one in found]
+    columns = {
+        "image_width": [width if width > 0 else None for width, _ in sizes],
+        "image_height": [height if height > 0 else None for _, height in sizes],
+    }
+    return _made([one.relative_to(folder).as_posix() for one in found], _typed(columns), options)
 
 
 def _made(ids: list[str | None], columns: Mapping[str, Any], options: Options, also: Any = None) -> Images:

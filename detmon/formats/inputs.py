@@ -23,12 +23,14 @@ GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 class Input:
     """One source, opened: `head` is its beginning (decompressed), `read` goes on from the start.
 
+    Of a folder whose files are one log (`files`, to be read by `each`), `head` is that of the first file with content.
     `live`: the stream may pause, so what is there should be handed on after a while.
     """
 
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self.path = source.path
+        self.files = source.files
         self.follow = source.follow
         self.live = source.stream is not None or source.follow
         self._spool: Any = None
@@ -46,8 +48,9 @@ class Input:
             return source.stream
         if source.path is None:
             raise OperationError(f"{source.name}: nothing to read", code="unreadable")
+        path = next((file for file in source.files if file.stat().st_size), source.path)
         try:
-            return source.path.open("rb")
+            return path.open("rb")
         except OSError as error:
             raise OperationError(f"cannot read {source.name}: {error.strerror}", code="unreadable") from None
 
@@ -136,6 +139,16 @@ class Input:
         """All bytes, in blocks."""
         while block := self.read(n):
             yield block
+
+    def each(self) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of each file of a folder; of the one file else."""
+        if not self.files:
+            yield Path(self.name).name, self.whole()
+        for file in self.files:
+            try:
+                yield file.name, file.read_bytes()
+            except OSError as error:
+                raise OperationError(f"cannot read {file}: {error.strerror}", code="unreadable") from None
 
     def whole(self) -> bytes:
         """All bytes at once, for small files."""

@@ -11,7 +11,7 @@ from detmon.errors import InputRefused
 from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import Chunk
 from detmon.formats.contract import Options
-from detmon.formats.flat import FlatCsv, header, parsed, row_texts, to_numbers
+from detmon.formats.flat import FlatCsv, delimiter, header, parsed, row_texts, to_numbers
 from detmon.formats.inputs import Input
 
 CELLS = range(7, 11)
@@ -24,7 +24,7 @@ class Mot(FlatCsv):
 
     def sniff(self, head: bytes, path: str) -> str | None:
         """Rows of 7 to 10 numbers, a frame and an id first."""
-        if not self.fits(head) or b"\0" in head:
+        if not self.fits(head) or b"\0" in head or delimiter(head, path) != ",":
             return None
         cells = header(head, path)
         try:
@@ -71,7 +71,8 @@ class Mot(FlatCsv):
 
         cells = header(source.head, source.name)
         names = [f"#{k}" for k in range(1, len(cells) + 1)]
-        table, rejects, line = parsed(source.whole(), names, ",", has_header=False)
+        mark = delimiter(source.head, source.name)
+        table, rejects, line = parsed(source.whole(), names, mark, has_header=False)
         faults: dict[int, tuple[str | None, str, str]] = {}
         fields = zip(("image_id", "track_id", *SIDES, "confidence"), names, strict=False)
         found = {name: to_numbers(table[column].combine_chunks(), name, faults) for name, column in fields}
@@ -86,7 +87,7 @@ class Mot(FlatCsv):
             "confidence": pc.if_else(pc.equal(score, -1), None, score),
             "label": pa.array([options.label] * len(frame), pa.string()),
         }
-        raw = row_texts(table, ",")
+        raw = row_texts(table, mark)
         yield from records(BoxRows(columns, line, raw, faults, rejects))
 
 

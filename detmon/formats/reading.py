@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from detmon.errors import DetmonError, InputRefused
+from detmon.errors import DetmonError, InputRefused, UsageError
 from detmon.formats import ambiguity, validation
 from detmon.formats.ambiguity import Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
-from detmon.formats.contract import Options, Part, Reject, Source, Warned
+from detmon.formats.contract import STEM, Options, Part, Reject, Source, Warned
 from detmon.formats.frame import Frame, frame_of
 from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import Input
@@ -61,6 +61,8 @@ class OpenReading:
         self.format = recognised.name
         self.because = recognised.because
         reader = recognised.reader
+        if options.image_is_file and reader is not None and not getattr(reader, "takes_stem", False):
+            raise UsageError(f"--map image_id={STEM}: {self.format} names its images itself", "text and CSV files only")
         prepare = getattr(reader, "prepare", None)
         options = prepare(data, options) if prepare is not None else options
         aliases = [f"{name} = {column}" for name, column in getattr(reader, "mapping", {}).items() if name != column]
@@ -70,12 +72,16 @@ class OpenReading:
         self._data = data
         self._options = options
         self._now = now
-        self._tally = validation.Tally(numbered=self.denominator == "unknown")
+        prefix: str = getattr(reader, "frame_prefix", "")
+        self._tally = validation.Tally(numbered=self.denominator == "unknown", frame_prefix=prefix)
         names_classes = getattr(reader, "names_classes", False)
         names = read_names(options.categories) if options.categories is not None and not names_classes else None
         self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"), names)
+        self._supply.frame_prefix = prefix
         self._supply.first_frame = options.frames[0] if options.frames else getattr(reader, "first_frame", None)
         self._images = _images(options, getattr(reader, "frame_id", None))
+        if self._images is not None and (options.image_is_file or getattr(reader, "per_image", False)):
+            self._tally.add(self._images.answer_to_stems())
         self._chunks = chunks(self._read(reader, options))
         self._first = self._open()
 

@@ -6,11 +6,18 @@ from typing import Any
 
 from detmon.errors import InputRefused
 from detmon.formats import objects
-from detmon.formats.flat import ALIASES, BOXES, header
+from detmon.formats.contract import STEM
+from detmon.formats.flat import ALIASES, BOXES, delimiter, header
 from detmon.formats.inputs import PARQUET, Input
 
-LATER = ("open-inference", "supervision-csv", "ultralytics-txt", "kserve")
+LATER = ("open-inference", "supervision-csv", "kserve")
 """Formats that are known by name, and not read yet."""
+ONE_AN_IMAGE = "one_file_an_image"
+MAPS = {
+    6: "label=#1 --map confidence=#2 --map bbox=#3,#4,#5,#6",
+    16: "label=#1 --map bbox=#5,#6,#7,#8 --map confidence=#16",
+}
+"""Number of words of a line that begins with a label → where its fields are: `label score box`, and KITTI."""
 SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
 
 
@@ -20,7 +27,9 @@ def refused_by_name(data: Input) -> InputRefused | None:
         return _columns(data, _parquet_names(data))
     kind = objects.container(data.head)
     if kind is None:
-        return _columns(data, header(data.head, data.name)) if b"\0" not in data.head else None
+        if b"\0" in data.head:
+            return None
+        return _separated(data) or _columns(data, header(data.head, data.name))
     found = objects.first_object(data.head)
     if found is None:
         return None
@@ -77,6 +86,31 @@ def _columns(data: Input, names: list[str]) -> InputRefused | None:
         shown = ", ".join(names)
         return InputRefused(
             f"{data.name}: of no known format, its columns are {shown}", "--map FIELD=COLUMN", code="unknown_format"
+        )
+    return None
+
+
+def _separated(data: Input) -> InputRefused | None:
+    """The refusal of text whose cells are not separated by commas or tabs."""
+    first = next((line for line in data.head.decode("utf-8", "replace").splitlines() if line.strip()), "")
+    mark = delimiter(data.head, data.name)
+    if mark == "," and first.count(";") > 2 and "," not in first:
+        what = f"{data.name}: cells are separated by semicolons"
+        return InputRefused(
+            what, "write it with commas and decimal points (sep=',', decimal='.')", code="semicolons", curable=False
+        )
+    words = first.split()
+    if mark != " " or not _all_numbers(words[1:4]) or _all_numbers(words[:1]):
+        return None
+    if len(words) in MAPS:
+        how = f"--map image_id={STEM} --map {MAPS[len(words)]} --box-format xyxy"
+        return InputRefused(f"{data.name}: a label and a box a line; is a file an image?", how, code=ONE_AN_IMAGE)
+    if len(words) == 15:
+        return InputRefused(
+            f"{data.name}: KITTI annotations, or a log without scores",
+            "scores are column 16",
+            code="no_scores",
+            curable=False,
         )
     return None
 

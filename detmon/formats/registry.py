@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.errors import DetmonError, InputRefused, OperationError, UnknownName
 from detmon.formats import objects
-from detmon.formats.contract import Options
+from detmon.formats.contract import Options, Source
 from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.parquet import open_parquet
-from detmon.formats.refused import LATER, not_yet, refused_by_name
+from detmon.formats.refused import LATER, ONE_AN_IMAGE, not_yet, refused_by_name
 
 if TYPE_CHECKING:
     from detmon.hookspecs import AnyReader
@@ -73,6 +73,19 @@ def _sniffed(head: bytes, path: str, readers: Readers) -> tuple[list[Recognised]
             if because is not None:
                 found.append(Recognised(name, because, reader))
     return found, failed
+
+
+def is_per_image(source: Source, options: Options, readers: Readers) -> bool:
+    """Whether a file, and so its likes in the same folder, is of one image. Raises what recognition raises."""
+    if options.image_is_file:
+        return True
+    data = Input(source)
+    try:
+        return bool(getattr(recognise(data, options, readers).reader, "per_image", False))
+    except InputRefused as refused:
+        return refused.code == ONE_AN_IMAGE
+    finally:
+        data.close()
 
 
 def reader_failed(path: str, name: str, error: Exception) -> OperationError:

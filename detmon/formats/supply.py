@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import InputRefused, UsageError
@@ -58,6 +59,7 @@ class Supply:
         self.options = options
         self.layout = options.box_format or layout
         self.first_frame: int | None = None
+        self.frame_prefix = ""
         self._place = 0
 
     def __call__(self, frame: Frame) -> Frame:
@@ -127,7 +129,7 @@ class Supply:
         if self.options.fps is None:
             frame.times.micros = np.where(missing, start, frame.times.micros)
         else:
-            number = frame_numbers(frame.texts["image_id"])
+            number = frame_numbers(frame.texts["image_id"], self.frame_prefix)
             if number is None:
                 number = np.arange(begin, begin + len(frame))
             if self.first_frame is None:
@@ -171,12 +173,15 @@ class Supply:
 
         owner = frame.boxes.owner
         width, height = frame.numbers["image_width"][owner], frame.numbers["image_height"][owner]
-        if (np.isnan(width) | np.isnan(height)).any():
+        faulty = np.isin(owner, list(frame.faults.found))
+        unknown = (np.isnan(width) | np.isnan(height)) & ~faulty
+        if unknown.all():
             raise InputRefused(
                 f"{self.name}: boxes are shares of the image, and the image's size is not known",
                 "--image-size WxH, or --images LIST",
                 code="no_image_size",
             )
+        frame.faults.add(np.unique(owner[unknown]), "bbox", "no_image_size", "the size of the image is not known")
         return width, height
 
 
@@ -195,12 +200,12 @@ def image_ids(column: pa.Array, style: str | None) -> pa.Array:
     return column
 
 
-def frame_numbers(ids: pa.Array) -> NDArray[np.int64] | None:
-    """The image ids as numbers (the digits after the last slash); None when they are not all numbers."""
+def frame_numbers(ids: pa.Array, prefix: str = "") -> NDArray[np.int64] | None:
+    """The image ids as numbers (the digits after the last slash and `prefix`); None when they are not all numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    digits = pc.replace_substring_regex(ids, r"^.*/", "")
+    digits = pc.replace_substring_regex(ids, f"^(.*/)?{re.escape(prefix)}", "")
     if not len(ids) or ids.null_count or not pc.all(pc.match_substring_regex(digits, r"^\d{1,15}$")).as_py():
         return None
     numbers: NDArray[np.int64] = digits.cast(pa.int64()).to_numpy()

@@ -342,6 +342,7 @@ class Tally:
     labels_are_numbers: bool = True
     numbered: bool = False
     """Whether holes in the numbers of images are to be told: nobody says which images were seen."""
+    frame_prefix: str = ""
     numbers: set[int] = field(default_factory=set)
     counts: Counter[int] = field(default_factory=Counter)
 
@@ -368,7 +369,7 @@ class Tally:
             self.lowest = min(self.lowest, float(scored.min()))
             self.highest = max(self.highest, float(scored.max()))
         if self.numbered and len(frame):
-            numbers = frame_numbers(frame.texts["image_id"])
+            numbers = frame_numbers(frame.texts["image_id"], self.frame_prefix)
             self.numbered = numbers is not None
             self.numbers.update(() if numbers is None else np.unique(numbers).tolist())
         self.labels_are_numbers &= all((name or "").lstrip("-").isdigit() for name in boxes.kinds[1])

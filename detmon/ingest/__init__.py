@@ -21,6 +21,7 @@ from detmon import formats
 from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
 from detmon.hookspecs import AnyReader
+from detmon.ingest import folders
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
 from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
@@ -66,7 +67,7 @@ class _Run:
         self.logs.append(log)
         try:
             if source.path:
-                log.sha256, log.bytes = fingerprint(source.path)
+                log.sha256, log.bytes = fingerprint(source.path, source.files)
             if log.sha256 in self.seen:
                 log.status = "seen"
                 return
@@ -155,7 +156,7 @@ def run(
     `given` are the options of the call, `tables` those of the configuration by glob, `readers` the formats of plugins.
     A log that is refused or fails leaves the others untouched and stands in the result, with its error in `errors`.
     """
-    sources = resolve(named)
+    sources = folders.joined(resolve(named), given, tables, readers)
     chosen = [settings(given, tables, source) for source in sources]
     call = _Run(store, clock, note, look, readers, Progress(len(sources)), seen=_seen(store))
     ended_by = None
@@ -216,7 +217,7 @@ def preview(
     """What `run` would do, without writing: each log is read to its end. Duplicates are not looked for."""
     seen = _seen(store)
     files, errors = [], []
-    for source in resolve(named):
+    for source in folders.joined(resolve(named), given, tables, readers):
         try:
             options = settings(given, tables, source).options
             files.append(_looked_at(source, options, readers, seen, clock()))
@@ -232,7 +233,7 @@ def _looked_at(
 ) -> LogPreview:
     import pyarrow.compute as pc
 
-    status = "seen" if source.path and fingerprint(source.path)[0] in seen else "taken"
+    status = "seen" if source.path and fingerprint(source.path, source.files)[0] in seen else "taken"
     reading = formats.open_source(source, options, now=now, readers=readers)
     records = tuple(reading.sample(SHOWN))
     predictions = detections = rejected = 0

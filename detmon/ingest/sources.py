@@ -17,6 +17,11 @@ from detmon.formats.contract import Options, Source
 from detmon.times import parse_instant, parse_zone
 
 STDIN = "-"
+BESIDE = {
+    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".mp4", ".avi", ".mov", ".mkv", ".yaml", ".yml",
+    ".ini", ".toml", ".md", ".pt", ".onnx", ".duckdb", ".wal",
+}  # fmt: skip
+"""Extensions of what lies beside logs in a folder, and is none."""
 CHOICES = {
     "bad_rows": ("quarantine", "fail"),
     "dedup": ("window", "full"),
@@ -46,7 +51,7 @@ class Settings:
 
 
 def resolve(named: Sequence[str]) -> list[Source]:
-    """Every file behind paths, folders (recursively, hidden ones left out), globs and `-`, in order."""
+    """Every file behind paths, folders (recursively, but for what is no log), globs and `-`, in order."""
     return [source for name in named for source in _resolved(name)]
 
 
@@ -57,9 +62,9 @@ def _resolved(name: str) -> Iterator[Source]:
     elif "://" in name:
         raise UsageError(f"{name}: only local files can be read so far", "copy it to a local folder first")
     elif path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
+        found = sorted(file for file in path.rglob("*") if file.is_file() and _may_be_log(file.relative_to(path)))
         if not found:
-            raise UsageError(f"no file in the folder {name}")
+            raise UsageError(f"no log in the folder {name}")
         yield from (Source(str(file), file) for file in found)
     elif not path.exists() and glob.has_magic(name):
         matches = sorted(glob.glob(str(path), recursive=True))
@@ -71,12 +76,31 @@ def _resolved(name: str) -> Iterator[Source]:
         yield Source(name, path)
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _may_be_log(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix.lower() not in BESIDE
 
 
-def fingerprint(path: Path) -> tuple[str, int]:
-    """sha256 (hex) and size of a file's content; raises OperationError when it cannot be read."""
+def _folder_fingerprint(files: Sequence[Path]) -> tuple[str, int]:
+    digest, total = hashlib.sha256(), 0
+    for file in sorted(files, key=lambda file: file.name):
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise OperationError(f"cannot read {file}: {error.strerror}") from None
+        digest.update(f"{file.name}\0{len(content)}\0".encode())
+        digest.update(content)
+        total += len(content)
+    return digest.hexdigest(), total
+
+
+def fingerprint(path: Path, files: Sequence[Path] = ()) -> tuple[str, int]:
+    """sha256 (hex) and size of a file's content; raises OperationError when it cannot be read.
+
+    Of a folder that is one log, sha256 over name, size and content of each of its files, in order of name.
+    """
+    if files:
+        return _folder_fingerprint(files)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
