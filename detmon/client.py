@@ -378,7 +378,10 @@ class Client:
                 span = times.parse_period(period, now, times.parse_zone(model.zone or "UTC"))
             step = times.parse_duration(every) if every else span.end - span.start
             selection = metrics.Selection(model.id, tuple(by), tuple(sorted((where or {}).items())))
-            return series.series(con, found, selection, span, step)
+            shown = series.series(con, found, selection, span, step)
+            if not shown.points:  # no label set is known
+                self._note_pruned(con, model.id, span)
+            return shown
 
     # --- alerts ---
 
@@ -724,15 +727,19 @@ class Client:
 
     def run_data_engine(self, model_id: str | None = None, period: str | None = None) -> EngineRun:
         """Scan what no run has scanned yet, and flag what is selected; with `period` scan that again."""
+        from detmon.data_engine import engines
         from detmon.data_engine.run import run
 
         now = self.now()
         with self.store.reading() as con:
             wanted = models.find(con, model_id).id if model_id else None
-            periods = period and {
-                model.id: times.parse_period(period, now, times.parse_zone(model.zone or "UTC"))
-                for model in models.every(con)
+            known = models.every(con) if period else ()
+            periods = {
+                model.id: times.parse_period(period or "", now, times.parse_zone(model.zone or "UTC"))
+                for model in known
             }
+            for scanned in {engine.model_id for engine in engines.every(con, wanted)} & set(periods):
+                self._note_pruned(con, scanned, periods[scanned])
         return run(self.store, wanted, periods or None, now)
 
     def show_engines(self, model_id: str | None = None, dataset_id: str | None = None) -> list[DataEngine]:
@@ -818,11 +825,16 @@ class Client:
         before = pruned_before(con, model_id)
         if before is None or span.start >= before:
             return span
-        told = f"rows of {model_id} before {before:%Y-%m-%d %H:%M} UTC are pruned"
         if span.end <= before:
-            raise UsageError(told, "a later period, or docs/operations.md")
-        self._note(f"{told}: the period begins there")
+            raise UsageError(_pruned(model_id, before), "a later period, or docs/operations.md")
+        self._note(f"{_pruned(model_id, before)}: the period begins there")
         return dataclasses.replace(span, start=before)
+
+    def _note_pruned(self, con: Connection, model_id: str, span: times.Period) -> None:
+        """Note that some rows of a period are gone."""
+        before = pruned_before(con, model_id)
+        if before is not None and span.start < before:
+            self._note(_pruned(model_id, before))
 
     # --- drift ---
 
@@ -1064,6 +1076,10 @@ class Client:
             truth=truth,
             **demo.watched(checks),
         )
+
+
+def _pruned(model_id: str, before: datetime) -> str:
+    return f"rows of {model_id} before {before:%Y-%m-%d %H:%M} UTC are pruned"
 
 
 def _names(source: str | Path | Sequence[str | Path]) -> list[str]:

@@ -89,6 +89,19 @@ def test_a_metric_of_pruned_rows_has_a_reason_and_no_value(detmon: Shell) -> Non
     assert [point["value"] for point in detmon("--now", NOW, *asked, "--json").json["points"]] == [None, 240]
 
 
+def test_what_looks_at_pruned_rows_says_so(detmon: Shell) -> None:
+    rows = [Row(BASE - timedelta(hours=h), "m", "cam", boxes=[("car", 0.8)]) for h in range(1, 40 * 24)]
+    store(detmon.folder, rows)
+    (detmon.folder / "detmon.toml").write_text("[models.m.engine]\ndataset = 'd'\nrandom_sample = { rate = 0.5 }\n")
+    detmon("engine", "configure", "--model", "m")
+    prune(detmon)
+    says = "rows of m before "
+    old = ("--period", f"{BASE - timedelta(days=38):%Y-%m-%d}:{BASE - timedelta(days=36):%Y-%m-%d}")
+    assert says in detmon("--now", NOW, "metric", "show", "avg_confidence", "--model", "m", "--by", "source", *old).err
+    assert says in detmon("--now", NOW, "engine", "run", *old).err
+    assert says not in detmon("--now", NOW, "engine", "run", "--period", "last 2d").err
+
+
 def test_new_classes_are_judged_by_the_rollups(detmon: Shell) -> None:
     fleet(detmon)
     prune(detmon, older_than="2d")
