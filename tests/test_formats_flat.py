@@ -334,7 +334,6 @@ def test_mot_with_and_without_its_sequence(take: Take, tmp_path: Path) -> None:
 
 NOT_YET = {
     "open-inference": b'{"model_name": "m", "outputs": []}\n',
-    "supervision-csv": b"x_min,y_min,x_max,y_max,class_id,confidence,tracker_id\n1,2,3,4,0,0.5,\n",
 }
 
 

@@ -16,6 +16,7 @@ from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
 from detmon.formats.contract import STEM, Options, Reject
 from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.supervision_json import SUPERVISION
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,6 +147,8 @@ class FlatCsv:
 
     def __init__(self) -> None:
         self.mapping: dict[str, str] = {}
+        self.known: tuple[str, ...] = ()
+        """Columns that are used beside those of the mapping."""
 
     def fits(self, head: bytes) -> bool:
         """Text that is no JSON."""
@@ -155,7 +158,10 @@ class FlatCsv:
         """A header with a label, a confidence and a box column."""
         if not self.fits(head) or b"\0" in head:
             return None
-        return "a CSV header with label, confidence and box columns" if looks_flat(header(head, path)) else None
+        names = header(head, path)
+        if not looks_flat(names) or set(names) >= SUPERVISION:
+            return None
+        return "a CSV header with label, confidence and box columns"
 
     def prepare(self, source: Input, options: Options) -> Options:
         """Settle the columns."""
@@ -187,7 +193,7 @@ class FlatCsv:
         import numpy as np
 
         found, faults = _cells_as_columns(table, self.columns)
-        used = {*self.columns.fields.values(), *self.columns.box}
+        used = {*self.columns.fields.values(), *self.columns.box, *self.known}
         unknown = [name for name in self.names if name not in used] if has_header else []
         seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
         seen += _two_names(table, self.columns)

@@ -10,7 +10,7 @@ from detmon.formats.contract import STEM
 from detmon.formats.flat import ALIASES, BOXES, delimiter, header
 from detmon.formats.inputs import PARQUET, Input
 
-LATER = ("open-inference", "supervision-csv", "kserve")
+LATER = ("open-inference", "kserve")
 """Formats that are known by name, and not read yet."""
 ONE_AN_IMAGE = "one_file_an_image"
 MAPS = {
@@ -18,7 +18,6 @@ MAPS = {
     16: "label=#1 --map bbox=#5,#6,#7,#8 --map confidence=#16",
 }
 """Number of words of a line that begins with a label → where its fields are: `label score box`, and KITTI."""
-SUPERVISION = {"x_min", "y_min", "x_max", "y_max", "class_id"}
 
 
 def refused_by_name(data: Input) -> InputRefused | None:
@@ -68,8 +67,6 @@ def _columns(data: Input, names: list[str]) -> InputRefused | None:
     folded = {name.strip().casefold() for name in names}
     if folded >= {"url", "bytes", "req_type", "id"}:
         return not_yet(data.name, "kserve")
-    if folded >= SUPERVISION:
-        return not_yet(data.name, "supervision-csv")
     boxed = "bbox" in folded or any(set(group) <= folded for group in BOXES)
     labelled = bool(folded & {"label", *ALIASES["label"]})
     scored = bool(folded & {"confidence", *ALIASES["confidence"]})

@@ -12,6 +12,8 @@ from detmon.formats.contract import Options, Reject
 from detmon.formats.inputs import Input
 
 CORNERS = ("x_min", "y_min", "x_max", "y_max")
+SUPERVISION = frozenset({*CORNERS, "class_id"})
+"""What every row of a sink has."""
 TEXTS = (*(name for name in RECORD if name not in (*objects.NUMBERS, "tags")), "label", "track_id")
 FIELDS = {"track_id": "tracker_id", **dict(zip(SIDES, CORNERS, strict=True))}
 
@@ -29,7 +31,7 @@ class SupervisionJson:
     def sniff(self, head: bytes, path: str) -> str | None:
         """Objects with corners and a class id."""
         found = objects.first_object(head) if self.fits(head) else None
-        if found is None or not found.keys() >= {*CORNERS, "class_id"}:
+        if found is None or not found.keys() >= SUPERVISION:
             return None
         return "an array of objects with x_min, y_min, x_max, y_max and class_id"
 
