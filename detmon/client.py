@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.declared.reading import Declarations
     from detmon.declared.records import Applied
     from detmon.demo import Story
+    from detmon.doctor import Around, Diagnosis
     from detmon.drift.logs import Reader
     from detmon.drift.records import DriftReport
     from detmon.feedback.records import Feedback, Imported, Matched
@@ -1013,6 +1014,45 @@ class Client:
         from detmon import gate
 
         return gate.run(name, self.config.table("gate"), _Answers(self))
+
+    # --- health ---
+
+    def run_doctor(self, model_id: str | None = None, *, full: bool = False) -> Diagnosis:
+        """What is wrong with the logs (of one model), the store, and what watches them; what is well is said, too.
+
+        `full`: every hourly sum is compared with its rows, not only the newest.
+        """
+        from detmon import doctor
+        from detmon.doctor.files import look
+
+        place = look(self.store.path, configuration.files_with_secrets(self.config))
+        overdue = times.parse_duration(str(self.config.table("notify").get("overdue_after", "15m")))
+        return doctor.examine(
+            self.store, place, self._around(), self.now(), model=model_id, overdue_after=overdue, everything=full
+        )
+
+    def _around(self) -> Around:
+        """What the rest of detmon says of this machine."""
+        from detmon.doctor import Around
+        from detmon.errors import Mistakes
+        from detmon.notify.settings import default_targets
+
+        heartbeat = bool(os.environ.get("DETMON_HEARTBEAT_URL"))
+        try:
+            lacking = self.check_config()
+        except Mistakes as error:
+            return Around(error.errors, heartbeat=heartbeat)
+        tells = bool(default_targets(self.config))
+        return Around((), lacking, self._plugins().problems, self._lacking, tells, heartbeat)
+
+    def _lacking(self, target: str) -> list[str]:
+        """What this machine lacks to serve a target, or why that is none."""
+        from detmon.notify import check_target
+
+        try:
+            return [str(problem) for problem in check_target(self.config, target)]
+        except UsageError as error:
+            return [f"{target}: {error.message}"]
 
     # --- room ---
 

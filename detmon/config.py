@@ -256,6 +256,12 @@ def write_template(folder: Path) -> Path:
     return path
 
 
+def files_with_secrets(config: Config) -> list[Path]:
+    """The files in force that hold a secret itself, not only the name of a variable or a file."""
+    told = [(file, tomllib.loads(file.read_text("utf-8")).get("notify", {})) for file in config.files]
+    return [file for file, table in told if masked(table) != table]
+
+
 def masked(value: Any, key: str = "") -> Any:
     """`value` as it may be shown: references to secrets as they are, anything literal in their place as `***`."""
     if isinstance(value, Mapping):

@@ -44,6 +44,7 @@ NOUNS: dict[str, str] = {
     "ab": "Two models compared on live traffic, or on the same images.",
     "gate": "Let CI decide: statements about a model, from the configuration.",
     "prune": "Remove what is old; rollups, and what reviews need, stay.",
+    "doctor": "What makes numbers wrong or alerts silent, and what helps.",
     "demo": "A month of a small camera fleet, watched.",
 }
 """Noun → what it is about, in one line. `detmon.cli.NOUN` is imported when the noun is used, not before."""

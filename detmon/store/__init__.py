@@ -5,6 +5,6 @@ Readers share the file, a writer excludes everybody (that is DuckDB's own lock),
 for a network or a terminal belongs inside one. SQL lives in `sql/`, one question a file; `statement(name)` reads it.
 """
 
-from detmon.store.files import Connection, Store, connect, pruned_before, statement, transaction
+from detmon.store.files import Connection, Store, connect, newest_schema, pruned_before, statement, transaction
 
-__all__ = ["Connection", "Store", "connect", "pruned_before", "statement", "transaction"]
+__all__ = ["Connection", "Store", "connect", "newest_schema", "pruned_before", "statement", "transaction"]

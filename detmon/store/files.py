@@ -65,6 +65,11 @@ def transaction(con: Connection) -> Iterator[None]:
         raise
 
 
+def newest_schema() -> int:
+    """The version of the schema that this detmon writes."""
+    return len(_migrations())
+
+
 def pruned_before(con: Connection, model_id: str) -> datetime | None:
     """The instant before which rows of a model were removed; None where none were."""
     row: tuple[datetime] | None = con.execute(statement("pruned_before"), {"model": model_id}).fetchone()

@@ -6,6 +6,7 @@ different denominators (docs/formats.md) stay apart: a cell's `batch_id` is one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,20 +70,26 @@ FRAGMENTS = 32
 """An hour written by so many batches is merged."""
 
 
-def rollups_equal_raw(con: Connection) -> bool:
+def rollups_equal_raw(con: Connection, hours: Sequence[datetime] | None = None) -> bool:
     """Whether every rollup cell equals, exactly, what the predictions give, where these are not pruned.
 
-    Reads the whole store.
+    Reads the whole store, or these `hours` of it.
     """
-    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS {statement('rows_of_rollups')}")
-    return all(_equal(con, rollup) for rollup in ROLLUPS)
+    rows, cells = statement("rows_of_rollups"), _WHOLE
+    if hours is not None:
+        taken = "CREATE OR REPLACE TEMP TABLE taken_hours AS SELECT unnest($hours::TIMESTAMP[]) AS hour"
+        con.execute(taken, {"hours": list(hours)})
+        rows += " AND date_trunc('hour', p.ts) IN (SELECT hour FROM taken_hours)"
+        cells += " AND r.hour IN (SELECT hour FROM taken_hours)"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS {rows}")
+    return all(_equal(con, rollup, cells) for rollup in ROLLUPS)
 
 
-def _equal(con: Connection, rollup: Rollup) -> bool:
+def _equal(con: Connection, rollup: Rollup, compared: str) -> bool:
     keys = f"{rollup.keys}, denominator"
     raw = " UNION ALL ".join(f"({statement(name)})" for name in rollup.raw)
     both = f"SELECT {keys}, {rollup.measures} FROM"
-    cells = [f"({both} ({source}) GROUP BY {keys})" for source in (raw, f"{_cells(rollup)} WHERE {_WHOLE}")]
+    cells = [f"({both} ({source}) GROUP BY {keys})" for source in (raw, f"{_cells(rollup)} WHERE {compared}")]
     unequal = f"({cells[0]} EXCEPT {cells[1]}) UNION ALL ({cells[1]} EXCEPT {cells[0]})"
     found = con.execute(f"SELECT count(*) FROM ({unequal})").fetchone()  # noqa: S608
     return found == (0,)

@@ -12,7 +12,7 @@ FROM (
     CASE WHEN status = 'error' THEN NULL ELSE CAST(n_detections AS BIGINT) END AS n,
     CASE WHEN status = 'error' THEN NULL ELSE CAST(confidence_n AS BIGINT) END AS confidence_n,
     CASE WHEN status = 'error' THEN NULL ELSE CAST(round(confidence_sum * 1e6) AS BIGINT) END AS s,
-    CASE WHEN status = 'error' THEN NULL
+    CASE WHEN status = 'error' OR latency_ms IS NULL THEN NULL  -- least() takes no notice of NULL
       ELSE CAST(round(least(CAST(latency_ms AS DOUBLE), 1e12) * 1000) AS BIGINT) END AS latency
   FROM rows)
 GROUP BY ALL

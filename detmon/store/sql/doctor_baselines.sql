@@ -1,0 +1,1 @@
+SELECT model_id, period_end FROM baselines
