@@ -124,6 +124,25 @@ def test_a_short_log_says_nothing_of_a_week(detmon: Shell) -> None:
     assert "would have fired once in 3 minutes.\n" in shown.out
 
 
+def test_an_anomaly_that_hardly_can_fire_is_said(detmon: Shell) -> None:
+    """One to three trucks among 24 boxes an evening: none at all is nothing unusual, fewer there cannot be."""
+    evenings = [
+        Row(at(day * DAY + 23 * HOUR + number * 60), boxes=[("truck" if number <= day % 3 else "car", 0.9)])
+        for day in range(25)
+        for number in range(24)
+    ]
+    store(detmon.folder, evenings)
+    share = ("--metric", "class_share", "--where", "label=truck", "--operator", "anomaly", "--window", "1h")
+    shares = (*share, "--every", "1d", "--direction")
+    made = detmon("--now", text(25 * DAY), "alert", "create", "few", "--model", "m", *shares, "down")
+    assert made.err == (
+        "warning: would not have fired in 18 days; at 100 % of its verdicts no value could have: so few samples vary too "
+        "much, a longer --window would help\n"
+    )
+    assert backtest(detmon, 25 * 24, "few")["blind"] == 1
+    assert backtest(detmon, 25 * 24, "--model", "m", *shares, "up")["blind"] == 0
+
+
 def test_slots_without_any_label_set_count(detmon: Shell) -> None:
     store(detmon.folder, [*hourly({10: 0.5}, 12, source="a"), *hourly({}, 101)[300:]])
     found = backtest(

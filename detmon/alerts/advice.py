@@ -29,7 +29,7 @@ LONGEST_FOR = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Advice(Record):
-    """A sentence on a rule that was just made; `loud`: it would have fired too often."""
+    """A sentence on a rule that was just made; `loud`: it would have fired too often, or hardly ever can."""
 
     text: str
     loud: bool
@@ -74,7 +74,7 @@ def _advice(con: Connection, catalogue: Mapping[str, Metric], rule: Rule, now: d
         return None
     found, trace = backtest(con, catalogue, rule, slots, stop)
     found = completed(found, rule, catalogue, trace, stop)
-    return Advice("; ".join(filter(None, (found.summary, found.advice))), found.is_loud)
+    return Advice("; ".join(filter(None, (found.summary, found.advice))), found.is_loud or found.is_blind)
 
 
 def completed(

@@ -12,9 +12,10 @@ from typing import TypeAlias
 from detmon.alerts.evaluation import Evaluated, Facts, evaluate_rule
 from detmon.alerts.instances import Happened
 from detmon.alerts.machine import LEARNING, Instance, Outcome
-from detmon.alerts.rules import Rule
+from detmon.alerts.rules import Definition, Rule
 from detmon.alerts.slots import Due
 from detmon.metrics import Labels, Metric
+from detmon.metrics.usual import scale_of
 from detmon.records import Record
 from detmon.store import Connection, statement
 from detmon.times import Period, floor_slot, parse_duration
@@ -27,7 +28,7 @@ OFTEN = 1.0
 SHORTEST = timedelta(days=1)
 """What is found in less says nothing of a week."""
 SELDOM = 0.5
-"""Where a smaller share of the slots could be judged, it is said."""
+"""Where a smaller share of the slots could be judged, or have fired at all, it is said."""
 
 Trace: TypeAlias = Mapping[Labels, Sequence[tuple[datetime, Outcome]]]
 """What each slot found for each label set."""
@@ -70,7 +71,8 @@ class Backtest(Record):
     """What a rule would have done at the slots after `start` up to `end`; `per_week` None: none was evaluated.
 
     `evaluations`: slots, but for those at which an anomaly was still learning; `judged`: those at which some label set
-    had a value to judge. `quieter`: given for more than one episode a week, where there was more than one.
+    had a value to judge. `blind`: the share of an anomaly's verdicts at which no value at all would have been a breach.
+    `quieter`: given for more than one episode a week, where there was more than one.
     """
 
     alert: str
@@ -88,6 +90,7 @@ class Backtest(Record):
     per_week: float | None
     no_data: tuple[Stretch, ...]
     errors: tuple[Stretch, ...]
+    blind: float | None = None
     quieter: Quieter | None = None
 
     @property
@@ -105,7 +108,16 @@ class Backtest(Record):
             said += f" ({self.per_week:.2g} a week)"
         if self.judged < SELDOM * self.evaluations:
             said += f", though only {self.judged:,} of {self.evaluations:,} slots could be judged: {self._hindrance}"
+        if self.is_blind:
+            share = 100 * (self.blind or 0)
+            said += f"; at {share:.0f} % of its verdicts no value could have: so few samples vary too much"
+            said += ", a longer --window would help"
         return said
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether an anomaly hardly ever can fire."""
+        return self.blind is not None and self.blind > SELDOM
 
     @property
     def length(self) -> timedelta:
@@ -205,6 +217,7 @@ def backtest(
         per_week=len(episodes) * WEEK / (evaluated * rule.definition.every) if evaluated else None,
         no_data=tuple(_stretches(trace, "no_data")),
         errors=tuple(_stretches(trace, "error")),
+        blind=_blind(rule.definition, catalogue.get(rule.definition.metric), trace),
     )
     return result, trace
 
@@ -217,6 +230,16 @@ def _slots(trace: Trace, holds: Callable[[Outcome], bool]) -> set[datetime]:
 def _count_learning(trace: Trace) -> int:
     """The slots at which nothing but too short a history was found."""
     return len(_slots(trace, lambda o: o.reason == LEARNING) - _slots(trace, lambda o: o.reason != LEARNING))
+
+
+def _blind(definition: Definition, metric: Metric | None, trace: Trace) -> float | None:
+    """The share of verdicts on values between 0 and 1 whose bounds are 0 and 1, on the side that counts."""
+    scored = [outcome.detail for found in trace.values() for _, outcome in found if "z" in outcome.detail]
+    if metric is None or not scored or scale_of(metric) != "share":
+        return None
+    down, up = definition.direction != "up", definition.direction != "down"
+    seen = [one for one in scored if (down and one["low"] > 0) or (up and one["high"] < 1)]
+    return 1 - len(seen) / len(scored)
 
 
 def _words(length: timedelta) -> str:
