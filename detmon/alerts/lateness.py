@@ -29,8 +29,8 @@ def warnings(con: Connection, rules: Sequence[Rule], now: datetime) -> Iterator[
         if late > SHARE * loaded:
             behind = timedelta(seconds=round(lag))
             yield (
-                f"{model}: {late:,} of {loaded:,} new rows came after their slots were evaluated, "
-                f"95 % of them within {format_duration(behind)}; {_cure(behind)}"
+                f"{model}: {late:,} of {loaded:,} new rows came after their slots were evaluated; "
+                f"95 % of all came within {format_duration(behind)}: {_cure(behind)}"
             )
         if ahead:
             yield f"{model}: {ahead:,} new rows are later than the clock by more than 5 minutes (clock_skew)"
@@ -38,7 +38,7 @@ def warnings(con: Connection, rules: Sequence[Rule], now: datetime) -> Iterator[
 
 def _cure(lag: timedelta) -> str:
     if lag > BACKFILL:
-        return "what they would have changed: detmon alert history NAME --recompute"
+        return "detmon alert history NAME --recompute shows what they would have changed"
     return f"--delay {format_duration(timedelta(minutes=-(-lag // timedelta(minutes=1))))} would have waited for these"
 
 
