@@ -89,6 +89,8 @@ def test_the_same_rule_again_is_the_same(detmon: Shell) -> None:
     [
         (("--metric", "avg_confidense"), "did you mean 'avg_confidence'?"),
         (("--operator", "less"), "unknown operator 'less'"),
+        (("--operator", "<="), "did you mean 'le'?"),
+        (("--forget-after", "0s"), "forget_after must be longer than nothing"),
         (("--threshold", "nan"), "threshold: 'nan' is not a finite number"),
         (("--threshold", "inf"), "threshold: 'inf' is not a finite number"),
         (("--recover-threshold", "0.6"), "recover_threshold 0.6"),
@@ -153,6 +155,15 @@ def test_paused_and_removed_rules_close_what_is_open(detmon: Shell) -> None:
     [(id,)] = rows_of(detmon.folder, "alerts", "id")
     kinds = [row["kind"] for row in detmon("alert", "history", id, "--json").json if row["what"] == "event"]
     assert kinds == ["pending", "firing", "closed", "pending", "firing", "closed"]
+
+
+def test_a_check_of_a_paused_rule_says_so(detmon: Shell) -> None:
+    store(detmon.folder, images(-3600, 0))
+    create(detmon)
+    create(detmon, name="other")
+    detmon("alert", "disable", "low")
+    assert check(detmon, 0, "low")["warnings"] == ["low is paused: `detmon alert enable` goes on with it"]
+    assert check(detmon, 0)["warnings"] == []
 
 
 def test_a_changed_rule_starts_anew(detmon: Shell) -> None:

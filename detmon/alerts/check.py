@@ -34,6 +34,10 @@ class Scope:
     names: Sequence[str] = ()
     model: str | None = None
 
+    def paused(self, all_rules: Sequence[Rule]) -> list[Rule]:
+        """The rules that are named and disabled."""
+        return [rule for rule in (rules.pick(all_rules, name, self.model) for name in self.names) if not rule.enabled]
+
     def of(self, all_rules: Sequence[Rule]) -> list[Rule]:
         """The enabled rules in scope; raises UnknownName for a name that is none."""
         chosen = {rules.pick(all_rules, name, self.model).id for name in self.names}
@@ -106,11 +110,13 @@ class _Run:
 
     def carry_out(self) -> AlertCheck:
         self.policy.check(Re2(self.con))
-        in_scope = self.scope.of(rules.every(self.con))
+        known = rules.every(self.con)
+        in_scope = self.scope.of(known)
         failpoints.reach("check.in_tx")
         dues = [due_slots(rule, self.now) for rule in in_scope]
         stored = instances.load(self.con, in_scope)
-        odd = [*_warnings(dues), *lateness.warnings(self.con, in_scope, self.now)]
+        odd = [f"{rule.name} is paused: `detmon alert enable` goes on with it" for rule in self.scope.paused(known)]
+        odd += [*_warnings(dues), *lateness.warnings(self.con, in_scope, self.now)]
         evaluated = evaluate(self.con, self.catalogue, [due for due in dues if due.slots], stored)
         idle, holding = self._hold(in_scope, stored, evaluated)
         self._write(evaluated)

@@ -29,7 +29,7 @@ class Editor:
 
     def create(self, model_id: str, name: str, definition: Definition, *, replace_it: bool = False) -> Rule:
         """Add a rule, or return the equal one that is there; with `replace_it` change the one of this name."""
-        if not name:
+        if not name.strip():
             raise UsageError("an alert needs a name that is not empty")
         present = [rule for rule in rules.every(self.con) if (rule.model_id, rule.name) == (model_id, name)]
         if present and rules.definition_json(present[0].definition) == rules.definition_json(definition):

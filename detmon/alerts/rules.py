@@ -17,6 +17,8 @@ from detmon.store import Connection, statement
 from detmon.times import floor_slot, format_duration, parse_duration
 
 OPERATORS = ("lt", "le", "gt", "ge", "eq", "ne", "anomaly")
+SIGNS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "=": "eq", "==": "eq", "!=": "ne"}
+"""What users may write instead, for hints."""
 NO_DATA_POLICIES = ("no_data", "ok", "alerting", "keep")
 ERROR_POLICIES = ("error", "ok", "alerting", "keep")
 SEVERITIES = ("info", "warning", "error", "critical")
@@ -180,11 +182,13 @@ def from_json(text: str) -> Definition:
 def _check(definition: Definition, metric: Metric) -> None:
     _check_comparison(definition, metric)
     check_selection(metric, Selection("", definition.by, definition.where))
-    for name in ("window", "every"):
+    for name in ("window", "every", "forget_after"):
         if getattr(definition, name) <= timedelta():
             raise UsageError(f"{name} must be longer than nothing")
     if definition.every < timedelta(seconds=1):
         raise UsageError("every must be at least 1s")
+    if definition.max_instances < 1:
+        raise UsageError("max_instances must be at least 1")
     _check_recovery(definition)
     if definition.runbook and not definition.runbook.startswith(("http://", "https://")):
         raise UsageError(f"runbook {definition.runbook!r} is no http(s) address")
@@ -272,9 +276,9 @@ def _repeat(key: str, value: Any) -> timedelta | None:
 def _choice(choices: Sequence[str]) -> Callable[[str, Any], str]:
     def parse(key: str, value: Any) -> str:
         if value not in choices:
-            raise UnknownName(
-                key, str(value), choices, None if isinstance(value, str) else "one of " + " ".join(choices)
-            )
+            meant = f"did you mean {SIGNS[value]!r}?" if key == "operator" and value in SIGNS else None
+            listed = None if isinstance(value, str) else "one of " + " ".join(choices)
+            raise UnknownName(key, str(value), choices, meant or listed)
         return str(value)
 
     return parse

@@ -149,7 +149,7 @@ def _print_check(result: AlertCheck, json: bool) -> None:
             counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
             held = sum(instance.held_by is not None for instance in result.instances)
             counts += f"; {held} held" if held else ""
-            output.note(f"{result.rules} rules, {result.slots} slots: {counts or 'nothing to judge'}")
+            output.note(f"rules {result.rules}, slots {result.slots}: {counts or 'nothing to judge'}")
     for failure in result.failed:
         output.problem(f"{failure.alert}: {failure.error}")
     for problem in (*result.warnings, *result.delivery.problems):
