@@ -155,6 +155,8 @@ def test_an_open_episode_of_a_camera_that_is_gone_ends(detmon: Shell) -> None:
     found = backtest(detmon, 100, "--model", "m", *RULE, "--by", "source", "--forget-after", "1d")
     [episode] = found["episodes"]
     assert (episode["start"], episode["end"]) == (text(50 * HOUR), text(74 * HOUR))
+    [stretch] = found["no_data"]
+    assert (stretch["start"], stretch["end"]) == (text(51 * HOUR), text(75 * HOUR))
 
 
 def test_the_report(detmon: Shell) -> None:

@@ -215,8 +215,8 @@ def backtest(
         judged=len(_slots(trace, lambda outcome: outcome.kind is None)),
         episodes=episodes,
         per_week=len(episodes) * WEEK / (evaluated * rule.definition.every) if evaluated else None,
-        no_data=tuple(_stretches(trace, "no_data")),
-        errors=tuple(_stretches(trace, "error")),
+        no_data=tuple(_stretches(trace, due, "no_data")),
+        errors=tuple(_stretches(trace, due, "error")),
         blind=_blind(rule.definition, catalogue.get(rule.definition.metric), trace),
     )
     return result, trace
@@ -260,15 +260,13 @@ def _episodes(happened: Sequence[Happened], last: Mapping[Labels, Instance]) -> 
             yield Episode(h.event.slot, end.slot if end else None, dict(labels), peak)
 
 
-def _stretches(trace: Trace, kind: str) -> Iterator[Stretch]:
-    found = []
+def _stretches(trace: Trace, due: Due, kind: str) -> Iterator[Stretch]:
+    """What ended with its label set, which was forgotten, has an end, too."""
+    found, every = [], due.rule.definition.every
     for labels, outcomes in trace.items():
-        stretches = groupby(outcomes, key=lambda at: at[1].reason if at[1].kind == kind else None)
-        starts = [(next(slots)[0], reason) for reason, slots in stretches]
-        ends = [*(start for start, _ in starts[1:]), None]
-        found += [
-            Stretch(start, end, dict(labels), reason)
-            for (start, reason), end in zip(starts, ends, strict=True)
-            if reason is not None
-        ]
+        for reason, group in groupby(outcomes, key=lambda at: at[1].reason if at[1].kind == kind else None):
+            slots = [slot for slot, _ in group]
+            end = None if slots[-1] == due.slots[-1] else slots[-1] + every
+            if reason is not None:
+                found.append(Stretch(slots[0], end, dict(labels), reason))
     yield from sorted(found, key=lambda stretch: (stretch.start, sorted(stretch.labels.items())))
