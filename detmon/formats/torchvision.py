@@ -81,9 +81,6 @@ class _Lists(paths.Mapped):
         super().__init__(mapping)
         self._fields.pop("detections", None)
 
-    def peek(self, lines: list[bytes], seen: list[Seen]) -> None:
-        """There is nothing to learn."""
-
     def record(self, found: Any, seen: list[Seen]) -> dict[str, Any] | None:
         """One image."""
         if not isinstance(found, dict):
@@ -91,9 +88,11 @@ class _Lists(paths.Mapped):
         record = objects.mapped(found, self.mapping) | {"detections": _detections(found, seen)}
         return objects.record(record, {}, seen)
 
-    def _columns(self) -> dict[str, str]:
-        one = f"{paths.JSON}[]"
-        return {**super()._columns(), "boxes": f"{one}[]", "labels": one, "scores": one}
+    def _trees(self, number: str) -> tuple[paths.Tree, paths.Tree] | None:
+        trees = super()._trees(number)
+        if trees is not None:
+            trees[0].update(boxes=f"{number}[][]", labels=f"{paths.JSON}[]", scores=f"{number}[]")
+        return trees
 
     def _table(self, read: Mapping[str, Any]) -> pa.Table:
         import pyarrow as pa
