@@ -297,6 +297,9 @@ class SendFailed(Exception):
         self.outcome = outcome
 
 
+CRON = "cron does not read your profile: --env-file"
+
+
 @dataclass(frozen=True)
 class NotifierConfig:
     """A scheme's own table of the configuration, its secrets and its other settings."""
@@ -326,6 +329,11 @@ class NotifierConfig:
             return str(written)
         found = self.secret(str(written))
         return found.reveal() if found else None
+
+    def unresolved(self, *keys: str) -> str | None:
+        """What those of `keys` refer to that are in the table, as a sentence for when it is missing; None: none is."""
+        written = [f"{key} = {self.table[key]!r}" for key in keys if isinstance(self.table.get(key), str)]
+        return f"{' and '.join(written)}: not set or not readable here ({CRON})" if written else None
 
 
 class Notifier:
@@ -383,8 +391,9 @@ class NamedNotifier(Notifier):
         if found is None:
             tables = self.config.table if self.config else {}
             alike = nearest(target.rest, [name for name, table in tables.items() if isinstance(table, Mapping)])
-            hint = f": did you mean {target.scheme}:{alike}?" if alike else ""
-            raise MissingSetting(f"{self.table_name(target)} has no url here{hint}")
+            hint = f": did you mean {target.scheme}:{alike}?" if alike and alike != target.rest else ""
+            lacking = self.settings(target).unresolved("url")
+            raise MissingSetting(f"{self.table_name(target)} {lacking or f'has no url here{hint}'}")
         return found
 
     def url_problems(self, target: Target, *, online: bool) -> list[Problem]:

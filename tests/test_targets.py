@@ -419,7 +419,7 @@ def test_a_webhook_waits_for_its_settings(detmon: Shell, hook: Receiver) -> None
     detmon.monkeypatch.delenv("TWO")
     queue(detmon.folder, notice("webhook:ops"), notice("webhook:opps"))
     said = detmon("--now", NOON, "notify", "send").err
-    assert "webhook:ops: [notify.webhook.ops] secret is not set" in said
+    assert "webhook:ops: [notify.webhook.ops] secret: none of env:ONE, env:TWO is set (cron" in said
     assert "webhook:opps: [notify.webhook.opps] has no url here: did you mean webhook:ops?" in said
     assert hook.requests == []
     assert [row["status"] for row in detmon("notify", "list", "--json").json] == ["queued", "queued"]
@@ -471,6 +471,49 @@ def test_a_full_disk_leaves_no_part_of_a_line(detmon: Shell) -> None:
     assert path.stat().st_size == size
     detmon("notify", "test", f"file:{path}")
     assert json.loads(path.read_text().splitlines()[-1])["kind"] == "firing"
+
+
+@pytest.mark.parametrize(
+    ("target", "setting"),
+    [
+        ("slack:#a", "[notify.slack] token = 'env:MY_TOKEN'"),
+        ("slack:#b", "[notify.slack] webhooks: #b = 'env:MY_TOKEN'"),
+        ("email:a@example.com", "[notify.email] password = 'file:/nowhere'"),
+        ("pagerduty:on", "[notify.pagerduty.on] routing_key = 'env:MY_TOKEN'"),
+        ("webhook:ops", "[notify.webhook.ops] secret = 'env:MY_TOKEN'"),
+        ("webhook:url", "[notify.webhook.url] url = 'env:MY_TOKEN'"),
+        ("apprise:chat", "[notify.apprise.chat] url = 'env:MY_TOKEN'"),
+    ],
+)
+def test_the_reference_that_leads_nowhere_is_named(detmon: Shell, target: str, setting: str) -> None:
+    if target.startswith("apprise:"):
+        pytest.importorskip("apprise")
+    settings(
+        detmon,
+        """
+        [notify.slack]
+        token = "env:MY_TOKEN"
+        webhooks = { "#b" = "env:MY_TOKEN" }
+        [notify.email]
+        host = "smtp.example.com"
+        username = "me@example.com"
+        password = "file:/nowhere"
+        [notify.pagerduty.on]
+        routing_key = "env:MY_TOKEN"
+        [notify.webhook.ops]
+        url = "https://example.com"
+        secret = "env:MY_TOKEN"
+        [notify.webhook.url]
+        url = "env:MY_TOKEN"
+        [notify.apprise.chat]
+        url = "env:MY_TOKEN"
+        """,
+    )
+    queue(detmon.folder, notice(target))
+    said = detmon("--now", NOON, "notify", "send").err
+    assert f"{target}: {setting}" in said
+    assert "cron does not read your profile" in said
+    assert f"{target}: {setting}" in detmon("notify", "test", target, code=2).err
 
 
 def test_settings_are_checked(detmon: Shell) -> None:

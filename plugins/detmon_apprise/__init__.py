@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from detmon.hookspecs import (
+    CRON,
     Capabilities,
     Message,
     MissingSetting,
@@ -65,8 +66,10 @@ class Apprise(NamedNotifier):
         return config.secret("url") or config.secret(self._variable(target))
 
     def _missing(self, target: Target) -> str:
-        where = f"{self.table_name(target)} url nor {self._variable(target)}"
-        return f"neither {where} is set (cron does not read your profile)"
+        lacking = self.settings(target).unresolved("url")
+        if lacking:
+            return f"{self.table_name(target)} {lacking}"
+        return f"neither {self.table_name(target)} url nor {self._variable(target)} is set ({CRON})"
 
     def _variable(self, target: Target) -> str:
         return f"APPRISE_{target.rest.upper().replace('-', '_')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detmon.errors import ConfigError
-from detmon.hookspecs import MissingSetting, NotifierConfig, Secret
+from detmon.hookspecs import CRON, MissingSetting, NotifierConfig, Secret
 
 TLS = ("starttls", "implicit", "none")
 _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
@@ -28,17 +28,18 @@ def read_server(config: NotifierConfig) -> Server:
     """The server in force. Raises MissingSetting when something is absent, ConfigError when it cannot be."""
     host = _setting(config, "host", "SMTP_HOST")
     if not host:
-        raise MissingSetting("SMTP_HOST is not set (cron does not read your profile: --env-file)")
+        raise MissingSetting(f"SMTP_HOST is not set ({CRON})")
     tls, port = _tls_and_port(config)
     username = _setting(config, "username", "SMTP_USERNAME", "SMTP_USER")
     password = config.secret("password") or config.secret("SMTP_PASSWORD")
     if username and password is None:
-        raise MissingSetting("SMTP_PASSWORD is not set (cron does not read your profile: --env-file)")
+        lacking = config.unresolved("password")
+        raise MissingSetting(f"[notify.email] {lacking}" if lacking else f"SMTP_PASSWORD is not set ({CRON})")
     if password is not None and tls == "none":
         raise ConfigError("a password is never sent over clear text", "use SMTP_TLS=starttls or SMTP_TLS=implicit")
     sender = _setting(config, "from", "SMTP_FROM") or (username if username and "@" in username else None)
     if sender is None:
-        raise MissingSetting("SMTP_FROM is not set (cron does not read your profile: --env-file)")
+        raise MissingSetting(f"SMTP_FROM is not set ({CRON})")
     return Server(host, port, tls, username, password, sender, _setting(config, "ca_file"))
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from detmon.hookspecs import (
+    CRON,
     Capabilities,
     Item,
     Message,
@@ -61,7 +62,10 @@ class PagerDuty(NamedNotifier):
         return config.secret("routing_key") or config.secret(VARIABLE)
 
     def _missing(self, target: Target) -> str:
-        return f"neither {self.table_name(target)} routing_key nor {VARIABLE} is set (cron does not read your profile)"
+        lacking = self.settings(target).unresolved("routing_key")
+        if lacking:
+            return f"{self.table_name(target)} {lacking}"
+        return f"neither {self.table_name(target)} routing_key nor {VARIABLE} is set ({CRON})"
 
 
 def _events(message: Message, routing_key: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from detmon.errors import TargetError
 from detmon.hookspecs import (
+    CRON,
     DEFAULT_PAUSE,
     Capabilities,
     Message,
@@ -80,7 +81,7 @@ class Slack(Notifier):
         if token is not None:
             return self._check_token(token) if online else []
         if webhook is None:
-            return [Problem("error" if online else "warning", _MISSING)]
+            return [Problem("error" if online else "warning", self._missing(target))]
         if target.rest in self._table.get("webhooks", {}):
             return []
         return [Problem("warning", f"a webhook posts to its own channel, which may not be {target.rest}")]
@@ -90,7 +91,7 @@ class Slack(Notifier):
         if token is not None:
             return self._with_token(token, target, message, ctx)
         if webhook is None:
-            raise MissingSetting(_MISSING)
+            raise MissingSetting(self._missing(target))
         return _in_forms(message, lambda form: _webhook_outcome(ctx.http.post(webhook.reveal(), json=form), ctx.now))
 
     def preview(self, target: Target, message: Message, ctx: SendContext) -> str:
@@ -116,6 +117,16 @@ class Slack(Notifier):
         if own is not None:
             return None, secret(str(own))
         return None, secret("webhook") or secret("SLACK_WEBHOOK_URL")
+
+    def _missing(self, target: Target) -> str:
+        assert self.config is not None
+        lacking = self.config.unresolved("token", "webhook")
+        own = self._table.get("webhooks", {}).get(target.rest)
+        if own is not None:
+            lacking = f"webhooks: {target.rest} = {own!r} is not set or not readable here ({CRON})"
+        return (
+            f"[notify.slack] {lacking}" if lacking else f"neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set ({CRON})"
+        )
 
     def _api(self, method: str) -> str:
         assert self.config is not None
@@ -166,9 +177,6 @@ class Slack(Notifier):
     def _call(self, method: str, token: Secret, form: Mapping[str, Any], ctx: SendContext) -> Outcome:
         answer = ctx.http.post(self._api(method), json=dict(form), headers=_headers(token))
         return _api_outcome(answer, ctx.now)
-
-
-_MISSING = "neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set (cron does not read your profile: --env-file)"
 
 
 def _headers(token: Secret) -> dict[str, str]:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from detmon.errors import ConfigError
 from detmon.hookspecs import (
+    CRON,
     Message,
     MissingSetting,
     NamedNotifier,
@@ -75,7 +76,8 @@ class Webhook(NamedNotifier):
             )
         found = [secret for name in names if (secret := config.secret(name))]
         if written is not None and not found:
-            raise MissingSetting(f"{self.table_name(target)} secret is not set (cron does not read your profile)")
+            lacking = config.unresolved("secret") or f"secret: none of {', '.join(names)} is set ({CRON})"
+            raise MissingSetting(f"{self.table_name(target)} {lacking}")
         return found or [secret for secret in [config.secret(VARIABLE)] if secret]
 
 
