@@ -205,8 +205,10 @@ class Client:
         with self.store.reading() as con:
             model = models.find(con, model_id)
         span = times.parse_period(period, self.now(), times.parse_zone(model.zone or "UTC")) if period else times.ALWAYS
-        path, now = Path(ground_truth), self.now()
-        return truth.match(self.store, model.id, path, span, now, rules=rules, options=options, reviewer=reviewer)
+        now = self.now()
+        return truth.match(
+            self.store, model.id, ground_truth, span, now, rules=rules, options=options, reviewer=reviewer
+        )
 
     def list_feedback(
         self,
@@ -905,6 +907,7 @@ class Client:
         """Reads logs that are not for the client's store."""
         from detmon.drift.logs import Reader
         from detmon.formats import Options
+        from detmon.formats.hive import by_folders
         from detmon.ingest import run
         from detmon.ingest.sources import resolve, settings
 
@@ -912,7 +915,10 @@ class Client:
 
         def files(named: Sequence[str]) -> list[Path] | None:
             found = resolve(named)
-            plain = all(source.path and settings(given, tables, source).options == Options() for source in found)
+            plain = all(
+                source.path and by_folders(source, settings(given, tables, source).options) == Options()
+                for source in found
+            )
             return [source.path for source in found if source.path] if plain else None
 
         def store(store: Store, named: Sequence[str]) -> int:

@@ -178,9 +178,8 @@ def _anchored(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         place = pattern if pattern == "-" or "://" in pattern else f"{glob.escape(str(folder))}/{pattern}"
         if Path(pattern).expanduser().is_absolute():
             place = str(Path(pattern).expanduser())
-        files = {
-            key: str(folder / Path(str(table[key])).expanduser()) for key in ("images", "categories") if key in table
-        }
+        files = {key: str(table[key]) for key in ("images", "categories") if key in table}
+        files = {key: file if "://" in file else str(folder / Path(file).expanduser()) for key, file in files.items()}
         result[place] = {**table, **files}
     return result
 

@@ -362,7 +362,7 @@ def test_usage_errors(detmon: Shell) -> None:
     assert "nothing matches" in detmon("ingest", "*.parquet", code=2).err
     assert "FIELD=COLUMN" in detmon("ingest", "a.jsonl", "--map", "image_id", code=2).err
     assert "unknown time zone" in detmon("ingest", "a.jsonl", "--tz", "Mars/Base", code=2).err
-    assert "local files" in detmon("ingest", "s3://bucket/a.parquet", code=2).err
+    assert "cannot be read" in detmon("ingest", "ftp://host/a.parquet", code=2).err
     assert "--follow takes one" in detmon("ingest", "a.jsonl", "-", "--follow", code=2).err
     with pytest.raises(Exception, match="unknown option of ingest 'modle'"):
         Client().ingest("a.jsonl", modle="m")

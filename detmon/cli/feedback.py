@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,7 +80,7 @@ def _show(done: Imported) -> None:
 @app.command("match")
 def match(
     ctx: typer.Context,
-    ground_truth: Annotated[Path, typer.Argument(help="COCO dataset, YOLO folder, MOT gt.txt or CVAT XML.")],
+    ground_truth: Annotated[str, typer.Argument(help="COCO dataset, YOLO folder, MOT gt.txt or CVAT XML.")],
     model: Annotated[str, typer.Option(help="The model whose predictions are judged.")],
     period: Annotated[str | None, typer.Option(help="Only those of this time (default: all).")] = None,
     min_confidence: Annotated[

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,15 +23,20 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def ingest(
     ctx: typer.Context,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Files, folders, globs; - is standard input.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...", help="Files, folders, globs, s3://, gs://, https://; - is standard input."
+        ),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="The format, when it cannot be told (default: auto).")] = None,
     model: Annotated[str | None, typer.Option(help="model_id of records that have none.")] = None,
     source: Annotated[str | None, typer.Option(help="source of records that have none.")] = None,
-    images: Annotated[Path | None, typer.Option(help="List or folder of the images the model really saw.")] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FILE", help="List or folder of the images the model really saw.")
+    ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="The frames seen, both ends included.")] = None,
     complete: Annotated[bool, typer.Option("--complete", help="No image without detections is missing.")] = False,
-    categories: Annotated[Path | None, typer.Option(help="File of class names.")] = None,
+    categories: Annotated[str | None, typer.Option(metavar="FILE", help="File of class names.")] = None,
     category_offset: Annotated[int | None, typer.Option(help="Added to class ids before the look-up.")] = None,
     label: Annotated[str | None, typer.Option(help="One label for all boxes.")] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="Time of the first frame.")] = None,

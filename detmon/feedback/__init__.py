@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from detmon.feedback.reading import Columns, load
 from detmon.feedback.records import Feedback, FeedbackWarning, Imported, Rejection
 from detmon.formats import Source
 from detmon.formats.inputs import Input
+from detmon.formats.remote import opened
 from detmon.store import Connection, Store, connect, statement, transaction
 
 if TYPE_CHECKING:
@@ -104,23 +105,23 @@ def import_file(store: Store, source: str, clock: Callable[[], datetime]) -> Imp
 
     A bad row is rejected alone, and kept in the quarantine. Raises InputRefused, OperationError.
     """
-    data = Input(_source(source))
-    try:
-        with _staging() as staging:
-            format, columns = load(staging, data)
-            _stage(staging, clock(), "import")
-            return _written(store, staging, data.name, format, columns, clock())
-    finally:
-        data.close()
+    with _opened(source) as found:
+        data = Input(found)
+        try:
+            with _staging() as staging:
+                format, columns = load(staging, data)
+                _stage(staging, clock(), "import")
+                return _written(store, staging, data.name, format, columns, clock())
+        finally:
+            data.close()
 
 
-def _source(name: str) -> Source:
+def _opened(name: str) -> AbstractContextManager[Source]:
     if name == "-":
-        return Source("-", stream=sys.stdin.buffer)
-    path = Path(name).expanduser()
-    if path.is_dir():
+        return nullcontext(Source("-", stream=sys.stdin.buffer))
+    if Path(name).expanduser().is_dir():
         raise OperationError(f"cannot read {name}: it is a folder", code="unreadable")
-    return Source(name, path)
+    return opened(name)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detmon import evaluation, failpoints, verdicts
 from detmon.evaluation import Joined, Rules
 from detmon.feedback.records import FeedbackWarning, Matched
+from detmon.formats.remote import spoken
 from detmon.formats.truth import TruthOptions, read_truth
 from detmon.matching import Matches, served
 from detmon.store import Store, statement, transaction
@@ -29,7 +30,7 @@ REASONS = {"Bkg": "background", "Both": "both"}
 def match(
     store: Store,
     model_id: str,
-    path: Path,
+    path: str | Path,
     period: Period,
     now: datetime,
     *,
@@ -58,7 +59,7 @@ def match(
         failpoints.reach("feedback.written")
     figures = served(found)
     return Matched(
-        file=str(path),
+        file=spoken(path),
         format=truth.format,
         model_id=model_id,
         predictions=len(joined.predictions),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,13 +16,42 @@ if TYPE_CHECKING:
 
 STEM = "@stem"
 """Stands for a column that holds the name of the file, without folder and extension."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk says when a copy is written."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of fetching an object: its version, and whether it differs from the known one (else it is not read).
+
+    `version` is what the server says of the content (None: nothing that can be trusted). It holds only when the object
+    was not written in the last minute before it was read, where `written` is told (naive UTC).
+    """
+
+    version: str | None
+    written: datetime | None = None
+    changed: bool = True
+
+
+class Remote(Protocol):
+    """An object that lies elsewhere. `name` is its address without secrets, `size` its bytes where they are known."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
+
+    def fetch(self, file: IO[bytes], known: str | None) -> Fetched:
+        """Copy all of it to `file`, unless its version is the `known` one. Raises OperationError."""
+        ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file or stream to read. `name` is what messages and the manifest call it.
+    """One file, stream or remote object to read. `name` is what messages and the manifest call it.
 
-    `files`: those of a folder (`path`) that are one log, a file an image.
+    `files`: those of a folder (`path`) that are one log, a file an image. A remote object has a `path` while a copy of
+    it is at hand (`remote.Copies`).
     """
 
     name: str
@@ -29,19 +59,21 @@ class Source:
     stream: BinaryIO | None = None
     follow: bool = False
     files: tuple[Path, ...] = ()
+    remote: Remote | None = None
+    fetched: Fetched | None = None
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says about a log (docs/formats.md); None: not said."""
+    """What the user says about a log (docs/formats.md); None: not said. A file is a path, or an address (text)."""
 
     log_format: str = "auto"
     model: str | None = None
     source: str | None = None
-    images: Path | None = None
+    images: Path | str | None = None
     frames: tuple[int, int] | None = None
     complete: bool = False
-    categories: Path | None = None
+    categories: Path | str | None = None
     category_offset: int | None = None
     label: str | None = None
     start: datetime | None = None

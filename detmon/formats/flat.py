@@ -520,7 +520,7 @@ class FlatParquet:
         import pyarrow as pa
 
         from detmon.formats.chunk import rows_as_json
-        from detmon.formats.parquet import hive, read_columns
+        from detmon.formats.parquet import read_columns
 
         wanted = [*self.columns.fields.values(), *self.columns.box]
         table = read_columns(str(source.as_path()), source.name, wanted)
@@ -536,8 +536,6 @@ class FlatParquet:
         found.update(_sides(table, self.columns, faults))
         for name in ("confidence", *SIDES):
             found.setdefault(name, pa.nulls(n, pa.float64()))
-        for name, value in hive(source.path).items():
-            found.setdefault(name, pa.array([value] * n, pa.string()))
         shown = table.append_column("line", pa.array(np.arange(n)))
         rows = BoxRows(found, np.arange(1, n + 1), lambda some: rows_as_json(shown, some), faults)
         yield from records(rows)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, UsageError
 from detmon.formats.chunk import Chunk, Seen, of_batch, raw_schema
-from detmon.formats.contract import Options, Source
+from detmon.formats.contract import Options
 from detmon.formats.frame import Frame
 from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.instants import Instants, State, instants
+from detmon.formats.remote import opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,14 +137,19 @@ def of_frames(first: int, last: int, name_of: Any) -> Images:
     return Images(pa.array([name_of(k) for k in range(first, last + 1)], pa.string()), {}, None, {})
 
 
-def read_images(path: Path, options: Options) -> Images:
+def read_images(place: Path | str, options: Options) -> Images:
     """The list in a file (COCO, CSV, Parquet, JSON Lines, text) or the pictures of a folder.
 
     Raises UsageError when it has no image ids, OperationError when it cannot be read.
     """
+    path = Path(place)
     if path.is_dir():
         return _of_pictures(path, options)
-    data = Input(Source(str(path), path))
+    with opened(place) as source:
+        return _listed(Input(source), options)
+
+
+def _listed(data: Input, options: Options) -> Images:
     try:
         if data.head.startswith(PARQUET):
             return _of_parquet(data, options)

@@ -24,6 +24,7 @@ class Input:
     """One source, opened: `head` is its beginning (decompressed), `read` goes on from the start.
 
     Of a folder whose files are one log (`files`, to be read by `each`), `head` is that of the first file with content.
+    `folder` is where it lies, for those who look for what lies beside it; None where that cannot be seen.
     `live`: the stream may pause, so what is there should be handed on after a while.
     """
 
@@ -31,6 +32,7 @@ class Input:
         self.name = source.name
         self.path = source.path
         self.files = source.files
+        self.folder = _folder(source)
         self.follow = source.follow
         self.live = source.stream is not None or source.follow
         self._spool: Any = None
@@ -194,6 +196,12 @@ class _Rejoined(io.RawIOBase):
         self._first = self._first[len(found) :]
         buffer[: len(found)] = found
         return len(found)
+
+
+def _folder(source: Source) -> Path | None:
+    if source.path is None or source.remote is not None:
+        return None
+    return source.path if source.files else source.path.parent
 
 
 def _descriptor(stream: BinaryIO) -> int | None:

@@ -45,7 +45,7 @@ class Mot(FlatCsv):
                 code="unknown_format",
             )
         self.mapping = {"image_id": "#1", "track_id": "#2", "bbox": "#3,#4,#5,#6", "confidence": "#7"}
-        info = sequence(source.path)
+        info = sequence(source.folder)
         if not info:
             return options
         size = (int(info["imwidth"]), int(info["imheight"])) if {"imwidth", "imheight"} <= info.keys() else None
@@ -91,13 +91,12 @@ class Mot(FlatCsv):
         yield from records(BoxRows(columns, line, raw, faults, rejects))
 
 
-def sequence(path: Path | None) -> dict[str, str]:
+def sequence(folder: Path | None) -> dict[str, str]:
     """The `[Sequence]` of `seqinfo.ini` in the file's folder or its parent; keys in lower case."""
-    folders = path.absolute().parents[:2] if path is not None else ()
-    for folder in folders:
+    for place in (folder.absolute(), folder.absolute().parent) if folder is not None else ():
         parser = configparser.ConfigParser()
         try:
-            if parser.read(folder / "seqinfo.ini", "utf-8") and parser.has_section("Sequence"):
+            if parser.read(place / "seqinfo.ini", "utf-8") and parser.has_section("Sequence"):
                 return dict(parser["Sequence"])
         except (configparser.Error, UnicodeDecodeError):
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detmon.errors import UsageError
+from detmon.formats.remote import opened
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Names:
         return self.by_id.get(number + offset if self.listed else number)
 
 
-def read_names(path: Path) -> Names:
+def read_names(path: Path | str) -> Names:
     """The names in a file; raises UsageError when there are none."""
     try:
-        text = path.read_text("utf-8-sig")
+        with opened(path) as source:
+            assert source.path is not None
+            text = source.path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read --categories {path}: {error}") from None
     found = _of_json(text) if text.lstrip()[:1] in ("{", "[") else _of_yaml(text) if "names:" in text else None

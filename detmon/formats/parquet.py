@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from detmon.errors import OperationError, nearest
 from detmon.formats.chunk import CANONICAL, Chunk, Seen, of_batch
@@ -41,21 +38,15 @@ class Parquet:
 
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """The records, in row order."""
-        import pyarrow as pa
-
         file = open_parquet(str(source.as_path()), source.name)
         names = file.schema_arrow.names
         wanted = columns_of(names, options.map)
         seen = _unknown(names, wanted, options)
-        folders = hive(source.path)
         line = 1
         for table in tables(file, wanted, source.name):
             n = table.num_rows
             if options.map:
                 table = mapped(table, options.map)
-            for name, value in folders.items():
-                if name not in table.column_names:
-                    table = table.append_column(name, pa.array([value] * n, pa.string()))
             chunk = of_batch(table, line)
             chunk.seen, seen = seen, []
             line += n
@@ -180,10 +171,3 @@ def _renamed(column: Any, inner: dict[str, str]) -> Any:
 
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, boxes, mask=column.is_null() if column.null_count else None)
-
-
-def hive(path: Path | None) -> dict[str, str]:
-    """The fields that folder names give: `model_id=…`, `source=…`."""
-    parts = path.absolute().parent.parts if path is not None else ()
-    found = (re.fullmatch(r"(model_id|source)=(.*)", part) for part in parts)
-    return {match[1]: unquote(match[2]) for match in found if match and match[2] != "__HIVE_DEFAULT_PARTITION__"}

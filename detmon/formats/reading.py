@@ -12,10 +12,12 @@ from detmon.formats.ambiguity import Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
 from detmon.formats.contract import STEM, Options, Part, Reject, Source, Warned
 from detmon.formats.frame import Frame, frame_of
+from detmon.formats.hive import by_folders
 from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import Input
 from detmon.formats.instants import State
 from detmon.formats.names import read_names
+from detmon.formats.refused import ONE_AN_IMAGE
 from detmon.formats.registry import Recognised, reader_failed, recognise
 from detmon.formats.stored import stored
 from detmon.formats.supply import Supply, check_options, image_ids
@@ -45,9 +47,14 @@ def open_source(source: Source, options: Options, *, now: datetime, readers: Rea
     """
     readers = own_formats() if readers is None else readers
     check_options(options)
+    options = by_folders(source, options)
     data = Input(source)
     try:
-        return OpenReading(data, options, recognise(data, options, readers), now)
+        found = recognise(data, options, readers)
+        if source.remote is not None and (options.image_is_file or getattr(found.reader, "per_image", False)):
+            what = f"{data.name}: a file of one image is read as part of its folder, and that on this machine only"
+            raise InputRefused(what, "copy the folder, and ingest the copy", code=ONE_AN_IMAGE, curable=False)
+        return OpenReading(data, options, found, now)
     except BaseException:
         data.close()
         raise

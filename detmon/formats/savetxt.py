@@ -56,9 +56,9 @@ class SaveTxt:
     def prepare(self, source: Input, options: Options) -> Options:
         """Whose frames the files are, and the names of the classes that lie beside them."""
         self._frames([_stem(file.name) for file in source.files or [Path(source.name)]], source.name, options)
-        if options.categories is not None or source.path is None:
+        folder = source.folder
+        if options.categories is not None or folder is None:
             return options
-        folder = source.path if source.files else source.path.parent
         beside = (place / name for place in (folder, folder.parent) for name in NAMES)
         names = next((file for file in beside if file.is_file() and _names_classes(file)), None)
         if names is not None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from detmon.errors import InputRefused, OperationError, UsageError
-from detmon.formats.contract import Source, Warned
+from detmon.formats.contract import Warned
 from detmon.formats.inputs import Input
 from detmon.formats.names import read_names
+from detmon.formats.remote import opened
 from detmon.formats.supply import image_ids
 from detmon.matching import Boxes
 
@@ -67,12 +68,14 @@ def read_truth(path: str | Path, options: TruthOptions = TruthOptions()) -> Trut
         return _yolo(place, options)
     if place.suffix in (".yaml", ".yml"):
         return _yolo(place.parent, options)
-    data = Input(Source(str(path), place))
-    try:
-        content = data.whole()
-    finally:
-        data.close()
-    made = _Made(str(path), hashlib.sha256(content).hexdigest(), options)
+    with opened(path) as source:
+        data = Input(source)
+        try:
+            content = data.whole()
+        finally:
+            data.close()
+    path = source.name
+    made = _Made(path, hashlib.sha256(content).hexdigest(), options)
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"{":
         return _coco(made, content)
@@ -239,7 +242,7 @@ def _mot(made: _Made, content: bytes, path: Path) -> Truth:
 
     if made.options.label is None:
         raise UsageError(f"{made.name}: MOT ground truth has no labels", "--label person")
-    info = sequence(path)
+    info = sequence(path.parent)
     source = made.options.source or info.get("name")
     prefix = f"{source}/" if source else ""
     for frame in range(1, int(info.get("seqlength", 0)) + 1):

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 from detmon import formats
 from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
+from detmon.formats.contract import Fetched
+from detmon.formats.remote import Copies, keeping
 from detmon.hookspecs import AnyReader
 from detmon.ingest import folders
 from detmon.ingest.batches import Batch, Conflict, Log
@@ -36,6 +38,8 @@ STREAM_SECONDS = 5.0
 """A stream's rows are written at least this often while more arrive, and at once when nothing waits."""
 GAP = 0.2
 """Seconds between two batches in which others can open the store."""
+SETTLED = timedelta(minutes=1)
+"""Servers tell times in seconds: a version stands for a content that was not written just before it was read."""
 SHOWN = 5
 """Records that a dry run shows."""
 __all__ = ["preview", "run"]
@@ -51,6 +55,7 @@ class _Run:
     look: Callable[[Progress], None]
     readers: Mapping[str, Sequence[AnyReader]]
     progress: Progress
+    copies: Copies
     batch: Batch = field(default_factory=Batch)
     seen: set[str] = field(default_factory=set)
     logs: list[Log] = field(default_factory=list)
@@ -66,12 +71,11 @@ class _Run:
         log = Log(source.name, strict=chosen.options.bad_rows == "fail", everywhere=chosen.everywhere)
         self.logs.append(log)
         try:
-            if source.path:
-                log.sha256, log.bytes = fingerprint(source.path, source.files)
-            if log.sha256 in self.seen:
-                log.status = "seen"
-                return
-            self._read(log, source, chosen.options)
+            with self.copies.local(source) as local:
+                if local is None:
+                    log.status = "seen"
+                else:
+                    self._take(log, local, chosen.options)
         except (StoreError, StoreLocked):
             raise
         except InputRefused as error:
@@ -95,6 +99,16 @@ class _Run:
             self.note(f"{joined:,} verdicts had waited for these predictions")
         if contrary:
             self.note(f"{contrary:,} verdicts contradict their prediction: `quarantine list --file {LATE}`")
+
+    def _take(self, log: Log, source: Source, options: Options) -> None:
+        log.sha256, log.bytes = fingerprint(source)
+        log.version = _version(source.fetched, self.clock())
+        if log.sha256 not in self.seen:
+            self._read(log, source, options)
+            return
+        log.status = "seen"
+        if log.version:  # next time it need not be copied
+            self.batch.end(log)
 
     def _read(self, log: Log, source: Source, options: Options) -> None:
         reading = self._open(source, options)
@@ -158,10 +172,11 @@ def run(
     """
     sources = folders.joined(resolve(named), given, tables, readers)
     chosen = [settings(given, tables, source) for source in sources]
-    call = _Run(store, clock, note, look, readers, Progress(len(sources)), seen=_seen(store))
+    copies = Copies(sources, _versions(store))
+    call = _Run(store, clock, note, look, readers, Progress(len(sources)), copies, seen=_seen(store))
     ended_by = None
     try:
-        with _followed(sources) if follow else nullcontext() as followed:
+        with copies, keeping(), _followed(sources) if follow else nullcontext() as followed:
             for number, source in enumerate([followed.source] if followed else sources):
                 call.progress.log, call.progress.path = number + 1, source.name
                 look(call.progress)
@@ -177,6 +192,8 @@ def run(
 def _followed(sources: Sequence[Source]) -> Iterator[Followed]:
     if len(sources) != 1:
         raise UsageError(f"--follow takes one file or `-`, not {len(sources)}")
+    if sources[0].remote is not None:
+        raise UsageError(f"--follow takes a file of this machine or `-`, not {sources[0].name}")
     followed = Followed(sources[0])
     try:
         with followed.until_signal():
@@ -190,6 +207,21 @@ def _seen(store: Store) -> set[str]:
         return set()
     with store.reading() as con:
         return {sha256 for (sha256,) in con.execute(statement("seen_sources")).fetchall()}
+
+
+def _versions(store: Store) -> dict[str, str]:
+    """The version of each remote object that was read to its end last, by name."""
+    if not store.path.exists():
+        return {}
+    with store.reading() as con:
+        return dict(con.execute(statement("seen_versions")).fetchall())
+
+
+def _version(fetched: Fetched | None, now: datetime) -> str | None:
+    """What stands for the content of a remote object from now on, if anything does."""
+    if fetched is None or (fetched.written is not None and fetched.written > now - SETTLED):
+        return None
+    return fetched.version
 
 
 def _report(call: _Run, *, interrupted: bool) -> Ingested:
@@ -217,14 +249,17 @@ def preview(
     """What `run` would do, without writing: each log is read to its end. Duplicates are not looked for."""
     seen = _seen(store)
     files, errors = [], []
-    for source in folders.joined(resolve(named), given, tables, readers):
-        try:
-            options = settings(given, tables, source).options
-            files.append(_looked_at(source, options, readers, seen, clock()))
-        except DetmonError as error:
-            status = "refused" if isinstance(error, InputRefused) else "failed"
-            files.append(LogPreview(source.name, None, None, status, {}, (), 0, 0, 0, ()))
-            errors.append(error)
+    sources = folders.joined(resolve(named), given, tables, readers)
+    with Copies(sources) as copies, keeping():
+        for source in sources:
+            try:
+                options = settings(given, tables, source).options
+                with copies.local(source) as local:
+                    files.append(_looked_at(local or source, options, readers, seen, clock()))
+            except DetmonError as error:
+                status = "refused" if isinstance(error, InputRefused) else "failed"
+                files.append(LogPreview(source.name, None, None, status, {}, (), 0, 0, 0, ()))
+                errors.append(error)
     return Preview(tuple(files), tuple(errors))
 
 
@@ -233,7 +268,7 @@ def _looked_at(
 ) -> LogPreview:
     import pyarrow.compute as pc
 
-    status = "seen" if source.path and fingerprint(source.path, source.files)[0] in seen else "taken"
+    status = "seen" if fingerprint(source)[0] in seen else "taken"
     reading = formats.open_source(source, options, now=now, readers=readers)
     records = tuple(reading.sample(SHOWN))
     predictions = detections = rejected = 0

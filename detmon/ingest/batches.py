@@ -37,6 +37,8 @@ class Log:
     path: str
     sha256: str | None = None
     bytes: int | None = None
+    version: str | None = None
+    """What a server says of the content, where the log is a remote object."""
     format: str | None = None
     denominator: str = "unknown"
     strict: bool = False
@@ -307,6 +309,7 @@ class _Staged:
                 "path": log.path,
                 "format": log.format,
                 "bytes": log.bytes,
+                "version": log.version,
             }
             about |= {"ts_min": first, "ts_max": last, "denominator": log.denominator, "complete": share.complete}
             con.execute(statement("add_batch"), {"batch_id": first_batch + owner, **written, **about, "now": now})

@@ -14,6 +14,8 @@ from typing import Any
 
 from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.formats.contract import Options, Source
+from detmon.formats.hive import said_by_folders
+from detmon.formats.remote import find, is_remote
 from detmon.times import parse_instant, parse_zone
 
 STDIN = "-"
@@ -51,7 +53,7 @@ class Settings:
 
 
 def resolve(named: Sequence[str]) -> list[Source]:
-    """Every file behind paths, folders (recursively, but for what is no log), globs and `-`, in order."""
+    """Every file behind paths, folders (recursively, but for what is no log), globs, addresses and `-`, in order."""
     return [source for name in named for source in _resolved(name)]
 
 
@@ -59,8 +61,8 @@ def _resolved(name: str) -> Iterator[Source]:
     path = Path(name).expanduser()
     if name == STDIN:
         yield Source(STDIN, stream=sys.stdin.buffer)
-    elif "://" in name:
-        raise UsageError(f"{name}: only local files can be read so far", "copy it to a local folder first")
+    elif is_remote(name):
+        yield from find(name)
     elif path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file() and _may_be_log(file.relative_to(path)))
         if not found:
@@ -81,7 +83,21 @@ def _may_be_log(path: Path) -> bool:
     return not hidden and path.suffix.lower() not in BESIDE
 
 
-def _folder_fingerprint(files: Sequence[Path]) -> tuple[str, int]:
+def fingerprint(source: Source) -> tuple[str | None, int | None]:
+    """sha256 (hex) and size of a file's content, None of a stream; raises OperationError when it cannot be read.
+
+    Of a folder that is one log, sha256 over name, size and content of each of its files, in order of name. Where folder
+    names say what the content does not (docs/ingest.md), equal contents in other folders are other logs.
+    """
+    if source.path is None:
+        return None, None
+    digest, size = _folder_digest(source.files) if source.files else _file_digest(source.path, source.name)
+    if said := said_by_folders(source):
+        digest.update(repr(sorted(said.items())).encode())
+    return digest.hexdigest(), size
+
+
+def _folder_digest(files: Sequence[Path]) -> tuple[hashlib._Hash, int]:
     digest, total = hashlib.sha256(), 0
     for file in sorted(files, key=lambda file: file.name):
         try:
@@ -91,21 +107,15 @@ def _folder_fingerprint(files: Sequence[Path]) -> tuple[str, int]:
         digest.update(f"{file.name}\0{len(content)}\0".encode())
         digest.update(content)
         total += len(content)
-    return digest.hexdigest(), total
+    return digest, total
 
 
-def fingerprint(path: Path, files: Sequence[Path] = ()) -> tuple[str, int]:
-    """sha256 (hex) and size of a file's content; raises OperationError when it cannot be read.
-
-    Of a folder that is one log, sha256 over name, size and content of each of its files, in order of name.
-    """
-    if files:
-        return _folder_fingerprint(files)
+def _file_digest(path: Path, name: str) -> tuple[hashlib._Hash, int]:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+            return hashlib.file_digest(file, "sha256"), os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise OperationError(f"cannot read {path}: {error.strerror}") from None
+        raise OperationError(f"cannot read {name}: {error.strerror}") from None
 
 
 def settings(given: Mapping[str, Any], tables: Mapping[str, Any], source: Source) -> Settings:
@@ -164,6 +174,10 @@ def _mapping(value: Any) -> dict[str, str]:
     return {name: column for name, _, column in pairs}
 
 
+def _place(value: Any) -> Path | str:
+    return str(value) if is_remote(value) else Path(value)
+
+
 def _number(value: Any) -> float:
     try:
         return float(value)
@@ -174,8 +188,8 @@ def _number(value: Any) -> float:
 _READ: dict[str, Callable[[Any], Any]] = {
     "frames": _pair(":", "FIRST:LAST"),
     "image_size": _pair("x", "WIDTHxHEIGHT"),
-    "images": Path,
-    "categories": Path,
+    "images": _place,
+    "categories": _place,
     "map": _mapping,
     "fps": _number,
     "confidence_floor": _number,
