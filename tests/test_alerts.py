@@ -157,6 +157,19 @@ def test_paused_and_removed_rules_close_what_is_open(detmon: Shell) -> None:
     assert kinds == ["pending", "firing", "closed", "pending", "firing", "closed"]
 
 
+def test_tables_leave_out_what_is_empty(detmon: Shell) -> None:
+    store(detmon.folder, images(-3600, 0))
+    create(detmon)
+    check(detmon, 0)
+    header, _, row = detmon("alert", "list").out.splitlines()
+    assert header.split() == ["name", "state", "value", "since", "rule", "n", "model_id"]
+    assert " ".join(row.split()) == "low firing 0.6 2024-03-04 00:00Z avg_confidence lt 0.7 over 1h 60 m"
+    assert "labels" in detmon("alert", "list", "--format", "csv").out
+    header, _, *rows = detmon("alert", "history", "low").out.splitlines()
+    assert header.split() == ["slot", "what", "value", "n"]
+    assert [row.split()[2] for row in rows] == ["pending", "firing"]
+
+
 def test_a_check_of_a_paused_rule_says_so(detmon: Shell) -> None:
     store(detmon.folder, images(-3600, 0))
     create(detmon)
