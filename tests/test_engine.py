@@ -127,7 +127,8 @@ def test_a_run_repeats_without_effect(detmon: Shell) -> None:
     configure(detmon, **SEED)
     first = run(detmon)
     before = items(detmon)
-    assert run(detmon) == {"scanned": 0, "flagged": 0, "already_flagged": 0, "by_reason": {}, "engines": []}
+    nothing = {"scanned": 0, "flagged": 0, "already_flagged": 0, "by_reason": {}, "engines": [], "warnings": []}
+    assert run(detmon) == nothing
     again = run(detmon, "--period", "2026-03-02:2026-03-02")
     assert (again["scanned"], again["flagged"], again["already_flagged"]) == (300, 0, first["flagged"])
     assert items(detmon) == before

@@ -59,6 +59,8 @@ def run(
         output.document(done)
     else:
         _print_run(done)
+    for warning in done.warnings:
+        output.warn(warning.message)
 
 
 @app.command("show")

@@ -34,8 +34,19 @@ class DataEngine(Record):
 
 
 @dataclass(frozen=True)
+class EngineWarning(Record):
+    """What the run could not see."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class EngineScan(Record):
-    """What one engine did in a run."""
+    """What one engine did in a run.
+
+    `unlisted` predictions are of logs that leave out images without detections: shares are those of the logged images.
+    """
 
     model_id: str
     dataset: str
@@ -44,6 +55,7 @@ class EngineScan(Record):
     flagged: int
     already_flagged: int
     by_reason: Mapping[str, int]
+    unlisted: int
 
 
 @dataclass(frozen=True)
@@ -58,3 +70,4 @@ class EngineRun(Record):
     already_flagged: int
     by_reason: Mapping[str, int]
     engines: tuple[EngineScan, ...]
+    warnings: tuple[EngineWarning, ...] = ()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from detmon import failpoints
 from detmon.data_engine import engines
-from detmon.data_engine.records import EngineRun, EngineScan
+from detmon.data_engine.records import EngineRun, EngineScan, EngineWarning
 from detmon.data_engine.selection import Scan, columns, scan
 from detmon.errors import UsageError
 from detmon.store import Connection, Store, statement, transaction
@@ -84,7 +84,24 @@ def _write_scan(con: Connection, found: Scan, now: datetime, *, again: bool) -> 
         flagged=sum(flagged for flagged, _ in counts.values()),
         already_flagged=sum(already for _, already in counts.values()),
         by_reason=by_reason,
+        unlisted=_unlisted(con, found),
     )
+
+
+def _unlisted(con: Connection, found: Scan) -> int:
+    """Scanned predictions of logs that leave out images without detections."""
+    batches = [one.batch_id for one in found.stretches]
+    unknown = {batch for (batch,) in con.execute(statement("engine_unlisted"), {"batches": batches}).fetchall()}
+    return sum(one.scanned for one in found.stretches if one.batch_id in unknown)
+
+
+def _warnings(written: Sequence[EngineScan]) -> tuple[EngineWarning, ...]:
+    unlisted, scanned = sum(one.unlisted for one in written), sum(one.scanned for one in written)
+    if not unlisted:
+        return ()
+    text = f"{unlisted:,} of {scanned:,} predictions are of logs that leave out images without detections: "
+    text += "`no_detections` finds nothing there, and rates are those of the logged images"
+    return (EngineWarning("denominator_unknown", text),)
 
 
 def _summary(written: Sequence[EngineScan]) -> EngineRun:
@@ -98,4 +115,5 @@ def _summary(written: Sequence[EngineScan]) -> EngineRun:
         already_flagged=sum(one.already_flagged for one in written),
         by_reason=by_reason,
         engines=tuple(written),
+        warnings=_warnings(written),
     )
