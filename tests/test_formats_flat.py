@@ -299,6 +299,23 @@ def test_ultralytics_val_settles_the_base_itself(take: Take, tmp_path: Path) -> 
     assert refused.value.code == "category_base"
 
 
+def test_ultralytics_val_whose_base_cannot_be_told(take: Take, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("person\ncar\nvan\n")
+    given = {"model": "m", "start": START, "categories": tmp_path / "names.txt"}
+    with pytest.raises(InputRefused, match="class ids 1 to 2 of 3 names") as refused:
+        take(json.dumps(VAL).encode(), "predictions.json", **given)
+    assert (refused.value.code, refused.value.exit_code) == ("category_base", 2)
+    for offset, labels in ((0, ["van", "car"]), (-1, ["car", "person"])):
+        taken = take(json.dumps(VAL).encode(), "predictions.json", category_offset=offset, **given)
+        assert [row["detections"][0]["label"] for row in taken.rows] == labels
+
+
+def test_a_row_of_ultralytics_val_without_file_name(take: Take) -> None:
+    log = json.dumps([*VAL, {**RESULTS[0], "image_id": 42}]).encode()
+    taken = take(log, "predictions.json", model="m", start=START)
+    assert [row["image_id"] for row in taken.rows] == ["007.jpg", "009.jpg", "42"]
+
+
 def test_bad_items_of_coco_results(take: Take) -> None:
     good = [{**RESULTS[0], "image_id": k} for k in range(20)]
     bad = [{**RESULTS[0], "image_id": "x", "bbox": [1, 2]}, {**RESULTS[0], "image_id": "y", "score": "high"}, 7]

@@ -429,7 +429,7 @@ def test_the_fast_way_equals_the_slow_way(found: tuple[str, list[Any]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(altered())
 def test_the_fast_way_equals_the_slow_way_often(found: tuple[str, list[Any]]) -> None:
     check_both_ways(*found)

@@ -151,8 +151,11 @@ class _Labels:
         if self.names is None or not self.names.listed or not used:
             return
         n = len(self.names.by_id)
-        if guess_base and options.category_offset is None and 0 not in used and max(used) == n:
-            self.offset = -1
+        if guess_base and options.category_offset is None and 0 not in used:
+            if max(used) < n:
+                what = f"{name}: class ids {min(used)} to {max(used)} of {n} names: do they begin at 0 or at 1?"
+                raise InputRefused(what, "--category-offset 0, or -1 where they begin at 1", code="category_base")
+            self.offset = -1 if max(used) == n else 0
         for finding in ambiguity.categories(used, n, self.offset):
             if options.category_offset is None:
                 raise InputRefused(f"{name}: {finding.message}", finding.hint, code=finding.code)
@@ -184,7 +187,8 @@ class _Rows:
             return
         image, category, score, box = None, None, None, None
         try:
-            image = objects.text(item.get(self.id_field), self.id_field)
+            field = self.id_field if item.get(self.id_field) is not None else "image_id"
+            image = objects.text(item.get(field), field)
             category = _category(item.get("category_id"))
             score = objects.number(item.get("score"), "score")
             box = objects.bbox(item.get("bbox"))

@@ -39,7 +39,7 @@ def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
     if not data.head.strip():
         return Recognised("detmon" if asked == "auto" else asked, "it is empty", None)
     if asked == "auto" and objects.container(data.head) and any(name.startswith("detections") for name in options.map):
-        return _insisted("detmon", data, readers)  # whose boxes are where the user says is home-made
+        return _insisted("detmon", data, readers, "--map")  # whose boxes are where the user says is home-made
     path = data.name
     if data.head.startswith(PARQUET):
         path = str(data.as_path())
@@ -54,7 +54,7 @@ def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
         return _insisted(asked, data, readers)
     if options.map:
         nested = data.head.startswith(PARQUET) or objects.container(data.head) is not None
-        return _insisted("detmon" if nested else "flat", data, readers)
+        return _insisted("detmon" if nested else "flat", data, readers, "--map")
     raise refused_by_name(data) or failed or _unknown(data)
 
 
@@ -110,12 +110,12 @@ def _made(name: str, reader: AnyReader) -> Any:
     return found if hasattr(found, "sniff") and not isinstance(found, type) else found()
 
 
-def _insisted(name: str, data: Input, readers: Readers) -> Recognised:
-    """The user names the format, though its content does not show it."""
+def _insisted(name: str, data: Input, readers: Readers, because: str = "--log-format") -> Recognised:
+    """The user names the format, or maps its fields, though its content does not show it."""
     for reader in readers_of(name, readers):
         fits = getattr(reader, "fits", None)
         if fits is None or fits(data.head):
-            return Recognised(name, "--log-format", reader)
+            return Recognised(name, because, reader)
     raise InputRefused(f"{data.name} is not {name}", "--log-format auto", code="unknown_format")
 
 
