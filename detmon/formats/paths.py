@@ -26,6 +26,8 @@ WHOLE = r"^-?[0-9]+$"
 PLAIN = r"^-?[0-9]+(\.[0-9]+)?$"
 PATIENCE = 3
 """Chunks with unknown keys after which numbers are no longer tried as numbers."""
+OTHERS = 100
+"""Keys that are no fields, of which more are not read only to be counted: they may be names of things."""
 Tree = dict[str, Any]
 """The keys of an object; what is below each: a tree, or the type to read there."""
 Key = tuple[str, ...]
@@ -70,6 +72,8 @@ class Mapped:
                 self._look(objects.parse(line), *trees)  # type: ignore[misc]
             except objects.Unusable:
                 continue
+        if len(self._others) + len(self._box_others) > OTHERS:
+            self._missed = PATIENCE
 
     def narrow(self) -> None:
         """Parts are read as the whole is."""
