@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ def test_a_single_file_is_one_image(take: Take) -> None:
     taken = take(PREDICT["a.txt"].encode(), "a.txt", model="m", start=NOON, image_size=(640, 480))
     (row,) = taken.rows
     assert (taken.reading.format, row["image_id"], row["n_detections"]) == ("ultralytics-txt", "a", 2)
+
+
+def test_standard_input_has_no_image(detmon: Shell) -> None:
+    for content, said in ((PREDICT["a.txt"], ()), (DETECTIONS["2007_1.txt"], VOC)):
+        refused = detmon("ingest", "-", *SAID, "--image-size", "64x48", *said, stdin=content, code=4)
+        assert "standard input has no name" in refused.err
 
 
 def test_the_sixth_field(tmp_path: Path) -> None:
@@ -315,6 +322,38 @@ def test_real_files_of_one_image_each(detmon: Shell, data: Path) -> None:
 
 
 # --- other separators --------------------------------------------------------------------------------------------
+
+
+ROWS = b"image_id,label,confidence,x1,y1,x2,y2,note\na,car,0.5,1,2,30,40,\nb,van,0.25,1,2,30,40,\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: b"\xef\xbb\xbf" + rows,
+        lambda rows: rows.replace(b"\n", b"\r\n", 2),
+        lambda rows: rows.replace(b",", b"\t"),
+        lambda rows: rows.replace(b"note", b'"a ""note"""').replace(b"40,\n", b'40,"one, two\r\nthree"\n'),
+        lambda rows: rows.replace(b"\n", b"\n\n") + b"\n",
+        lambda rows: rows.rstrip(b"\n"),
+        lambda rows: b"\xef\xbb\xbf" + rows.replace(b"image_id", b'"Image_ID"').replace(b"\n", b"\r\n"),
+        lambda rows: rows.replace(b",", b"  ").replace(b"note", b"").replace(b"  \n", b"\n"),
+    ],
+    ids=["bom", "mixed-ends", "tabs", "quotes", "blank-lines", "no-last-end", "quoted-first-name", "spaces"],
+)
+def test_writings_of_the_same_table(take: Take, change: Callable[[bytes], bytes]) -> None:
+    taken = take(change(ROWS), "log.txt", model="m", start=NOON)
+    found = [(row["image_id"], row["detections"][0]["label"], row["detections"][0]["w"]) for row in taken.rows]
+    assert found == [("a", "car", 29), ("b", "van", 29)]
+    assert taken.rejects == []
+
+
+def test_columns_by_number_begin_with_the_first_line(take: Take) -> None:
+    mapping = {"image_id": "#1", "label": "#2", "confidence": "#3", "bbox": "#4,#5,#6,#7"}
+    (row, _) = take(ROWS.split(b"\n", 1)[1], "log.csv", model="m", start=NOON, map=mapping, box_format="xyxy").rows
+    assert (row["image_id"], row["detections"][0]["h"]) == ("a", 38)
+    with pytest.raises(UsageError, match="has no column '#9'"):
+        take(ROWS.split(b"\n", 1)[1], "log.csv", model="m", map={**mapping, "source": "#9"})
 
 
 def test_semicolons_are_refused_by_name(take: Take) -> None:

@@ -51,13 +51,22 @@ def open_source(source: Source, options: Options, *, now: datetime, readers: Rea
     data = Input(source)
     try:
         found = recognise(data, options, readers)
-        if source.remote is not None and (options.image_is_file or getattr(found.reader, "per_image", False)):
-            what = f"{data.name}: a file of one image is read as part of its folder, and that on this machine only"
-            raise InputRefused(what, "copy the folder, and ingest the copy", code=ONE_AN_IMAGE, curable=False)
+        if options.image_is_file or getattr(found.reader, "per_image", False):
+            _refuse_nameless(source)
         return OpenReading(data, options, found, now)
     except BaseException:
         data.close()
         raise
+
+
+def _refuse_nameless(source: Source) -> None:
+    """A file of one image has its name, and lies in a folder beside the others."""
+    if source.remote is not None:
+        what = f"{source.name}: a file of one image is read as part of its folder, and that on this machine only"
+        raise InputRefused(what, "copy the folder, and ingest the copy", code=ONE_AN_IMAGE, curable=False)
+    if source.name == "-":
+        what = "a file of one image is named after it, and standard input has no name"
+        raise InputRefused(what, "detmon ingest FOLDER", code=ONE_AN_IMAGE, curable=False)
 
 
 class OpenReading:
