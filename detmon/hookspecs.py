@@ -476,6 +476,9 @@ class FormatReader(Protocol):
     | `mapping` | none | field → where it comes from, for people; may be set by `prepare` |
     | `names_classes` | False | the reader itself applies `options.categories`; else labels that are numbers are named |
     | `first_frame` | None | the number of the frame at `--start`; None: the smallest of the log |
+    | `frame_prefix` | none | what stands before the number in a frame's image id; may be set by `prepare` |
+    | `per_image` | False | a file is an image, its folder one log: `source.each()` gives name and bytes of each |
+    | `takes_stem` | False | the reader honours `--map image_id=@stem` |
     | `fits(head)` | True | whether `--log-format` may insist on the format for a log that begins so |
     | `prepare(source, options)` | options | called before `read`: settles what is read, returns what is said beside |
     | `frame_id(options, number)` | the number | the image id of a frame, for `--frames` |
