@@ -129,7 +129,7 @@ def test_alertmanager_is_asked_and_takes_a_test(detmon: Shell, alertmanager: Ale
     (detmon.folder / "detmon.toml").write_text(f'[notify.alertmanager.main]\nurl = "{alertmanager.url}"\n')
     detmon("notify", "test", "alertmanager:main")
     (alert,) = alertmanager.alerts("Test Alert")
-    assert alert["annotations"]["summary"].startswith("TEST: Test Alert: avg_confidence 0.642 < 0.7")
+    assert alert["annotations"]["summary"].startswith("TEST: Test Alert: avg_confidence 0.642, threshold < 0.7")
     detmon("notify", "test", "alertmanager:main", "--kind", "resolved")
     assert alertmanager.alerts("Test Alert") == []
 
