@@ -196,7 +196,7 @@ def work(con: Connection, now: datetime, *, overdue_after: timedelta, everything
         registered=[row[0] for row in con.execute(statement("list_models")).fetchall()],
         images=sum(images for _, images in hours),
         summed=summed,
-        sums_equal=rollups_equal_raw(con, None if len(taken) == len(hours) else taken),
+        sums_equal=rollups_equal_raw(con, None if len(taken) == len(hours) else taken[-1]),
     )
 
 
