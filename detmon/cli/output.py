@@ -50,8 +50,12 @@ def rows(
     *,
     format: Format = Format.table,
     empty: str = "nothing",
+    whole: bool = False,
 ) -> None:
-    """Rows in `format`; `columns` are those a table shows, unless empty (every key goes into the other formats)."""
+    """Rows in `format`; every key goes into JSON and CSV, a table shows `columns`.
+
+    A table leaves out the columns in which nothing stands, unless it is `whole`: nothing there says something.
+    """
     records = [plain(row) for row in data]
     if format is Format.json:
         document(records)
@@ -61,7 +65,8 @@ def rows(
     elif format is Format.csv:
         _csv(records)
     elif records:
-        _table(records, list(columns or records[0]))
+        chosen = list(columns or records[0])
+        _table(records, chosen if whole else _filled(records, chosen))
     else:
         note(empty)
 
@@ -208,7 +213,7 @@ def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # a pipe has no width: never fold or cut there
-    columns, left_out = _fitting(records, _filled(records, columns), console.width)
+    columns, left_out = _fitting(records, columns, console.width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         number = all(isinstance(record.get(column), (int, float, type(None))) for record in records)

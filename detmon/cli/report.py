@@ -116,7 +116,7 @@ def _terminal(report: Report) -> None:
         output.heading(section.title)
         for part in section.parts:
             if isinstance(part, Table):
-                output.rows(part.rows, part.columns or None)
+                output.rows(part.rows, part.columns or None, whole=True)  # what is not known is shown as that
             elif isinstance(part, Bars):
                 for line in _bar_lines(part):
                     output.line(line)
