@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.silences import Ack, Silence
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
-    from detmon.datasets import Dataset, Item, ItemStatus
+    from detmon.datasets.records import Dataset, Item, ItemStatus
     from detmon.declared.reading import Declarations
     from detmon.declared.records import Applied
     from detmon.demo import Story

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Shell
+from conftest import ROOT, Shell
 
 from detmon.doctor import files, logs, work
 from detmon.errors import ConfigError
@@ -487,7 +487,7 @@ def test_the_newest_sums_are_proven_first(clinic: Clinic, monkeypatch: pytest.Mo
 
 
 def test_images_without_latency_have_none_in_the_sums(clinic: Clinic) -> None:
-    """Stores of before the fix are mended when they are opened."""
+    """Stores of before the fix are mended by the migration."""
     clinic.ingest(every(lambda n, one: {"latency_ms": 20 if n % 4 else None}, 40))
     ask = (
         "sql",
@@ -498,9 +498,9 @@ def test_images_without_latency_have_none_in_the_sums(clinic: Clinic) -> None:
     assert right[0]["n"] == 30
     clinic.sql(
         "UPDATE rollup_images SET latency_n = latency_n + 2, latency_s = latency_s + 2 * 1000000000000000, "
-        "latency_ss = latency_ss + 2 * CAST(1000000000000000 AS HUGEINT) * 1000000000000000; "
-        "DELETE FROM migrations WHERE version >= 7; ALTER TABLE batches DROP COLUMN version"
+        "latency_ss = latency_ss + 2 * CAST(1000000000000000 AS HUGEINT) * 1000000000000000"
     )
+    clinic.sql((ROOT / "detmon" / "store" / "migrations" / "007_latency.sql").read_text("utf-8"))
     assert clinic.detmon(*ask, "json").json == right
     assert "rollups_differ" not in clinic()
 
