@@ -322,7 +322,7 @@ class _Found:
     def __init__(self, result: Any, names: Names | None) -> None:
         self.size: tuple[int, int] | None = None
         self.latency_ms: float | None = None
-        if isinstance(result, list) and result and hasattr(result[0], "orig_shape"):  # `model(image)` of Ultralytics
+        if isinstance(result, list) and result and _is_of_an_image(result[0]):  # what `model(image)` returns
             if len(result) > 1:
                 raise TypeError(f"{len(result)} images in one call: write each with its image_id")
             (result,) = result
@@ -341,12 +341,15 @@ class _Found:
         self.size = int(width), int(height)
         steps = [step for step in (getattr(result, "speed", None) or {}).values() if step is not None]
         self.latency_ms = sum(steps) if steps else None
-        boxes = getattr(result, "obb", None)
-        boxes = result.boxes if boxes is None else boxes
+        rotated = getattr(result, "obb", None)
+        boxes = result.boxes if rotated is None else rotated
         if boxes is None:
             raise TypeError("the result has no boxes: is this a model for classification?")
         labels = [_name(names or result.names, number) for number in _values(boxes.cls)]
-        self.detections = _detections(labels, boxes.conf, boxes.xyxy, getattr(boxes, "id", None))
+        corners = _values(boxes.xyxy)
+        if rotated is not None:  # what encloses them may leave the image far behind
+            corners = [[min(max(side, 0), self.size[k % 2]) for k, side in enumerate(box)] for box in corners]
+        self.detections = _detections(labels, boxes.conf, corners, getattr(boxes, "id", None))
 
     def _supervision(self, result: Any, names: Names | None) -> None:
         data = getattr(result, "data", None) or {}
@@ -359,6 +362,11 @@ class _Found:
             labels = [_name(names, number) for number in _values(result.class_id)]
         confidences = [None] * len(boxes) if result.confidence is None else result.confidence
         self.detections = _detections(labels, confidences, boxes, getattr(result, "tracker_id", None))
+
+
+def _is_of_an_image(one: Any) -> bool:
+    """Whether something is all that was found on one image: of Ultralytics, or of torchvision."""
+    return hasattr(one, "orig_shape") or (isinstance(one, Mapping) and "boxes" in one)
 
 
 def _detections(labels: list[str], confidences: Any, boxes: Any, tracks: Any = None) -> list[dict[str, Any]]:

@@ -130,6 +130,9 @@ def test_rotated_boxes(take: Take) -> None:
     assert taken.warnings["rotated_box"].count == 1
     assert [(reject.line, reject.code) for reject in taken.rejects] == [(11, "bad_box")]
     assert "rotated_box" not in take(lines(ULTRALYTICS)).codes
+    outside = {"x1": 320, "y1": -200, "x2": 900, "y2": 300, "x3": 320, "y3": 700, "x4": -100, "y4": 300}
+    beyond = {**ULTRALYTICS, "results": [{**ULTRALYTICS["results"][0], "box": outside}]}
+    assert box(take(lines(beyond)).rows[0]) == [0, 0, 640, 480]
 
 
 def test_normalised_boxes_of_ultralytics(take: Take) -> None:

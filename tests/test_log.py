@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,7 +145,8 @@ def test_ultralytics_tracks_and_rotated_boxes(path: Path) -> None:
     (one,) = written(path, Results(Boxes([[0, 0, 5, 5, 3, 0.5, 0]], 7)))["detections"]
     assert one == {"label": "person", "confidence": 0.5, "bbox": [0, 0, 5, 5], "track_id": "3"}
     path.unlink()
-    assert len(written(path, Results(None, Boxes([[0, 0, 5, 5, 0.5, 0]])))["detections"]) == 1
+    (rotated,) = written(path, Results(None, Boxes([[-30, 400, 700, 520, 0.5, 0]])))["detections"]
+    assert rotated["bbox"] == [0, 400, 640, 80]  # what encloses it, within the image
 
 
 def test_ultralytics_without_boxes_is_no_detector(path: Path) -> None:
@@ -168,16 +168,6 @@ def test_supervision(path: Path) -> None:
     assert written(path, found, names=["person", "bike", "car"])["detections"] == [CAR | {"confidence": None}]
 
 
-def test_supervision_itself(path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sv = pytest.importorskip("supervision", reason="supervision is not installed")
-    found = sv.Detections(np.array([[10, 20.25, 110, 80.25]]), None, np.array([0.91]), np.array([2]))
-    assert written(path, found, names=NAMES)["detections"] == [CAR]
-    path.unlink()
-    assert written(path, sv.Detections.empty())["detections"] == []
-
-
 def test_torchvision(path: Path) -> None:
     found = {"boxes": np.array([[10, 20.25, 110, 80.25]]), "labels": np.array([1]), "scores": np.array([0.91])}
     names = ["__background__", "car"]
@@ -185,6 +175,13 @@ def test_torchvision(path: Path) -> None:
     path.unlink()
     empty = {"boxes": np.empty((0, 4)), "labels": np.empty(0, int), "scores": np.empty(0)}
     assert written(path, empty, names=names)["detections"] == []
+
+
+def test_torchvision_of_one_image_may_be_the_list_it_returns(path: Path) -> None:
+    found = {"boxes": [[10, 20.25, 110, 80.25]], "labels": [1], "scores": [0.91]}
+    assert written(path, [found], names=["__background__", "car"])["detections"] == [CAR]
+    with pytest.raises(TypeError, match="2 images in one call"):
+        written(path, [found, found])
 
 
 def test_tuples_and_ids_of_detections(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from detmon.formats import objects
@@ -38,14 +39,15 @@ class Ultralytics(ObjectLog):
 
 
 def _upright(found: dict[str, Any], seen: list[Seen]) -> dict[str, Any]:
-    """Rotated boxes (x1 … x4, y1 … y4) as the boxes that enclose them."""
+    """Rotated boxes (x1 … x4, y1 … y4) as the boxes that enclose what of them is in the image."""
     boxes = found.get("results")
     if not isinstance(boxes, list) or not any(objects.at(box, "box.x3") is not None for box in boxes):
         return found
-    return {**found, "results": [_enclosing(box, seen) for box in boxes]}
+    height, width = (objects.number(objects.at(found, f"orig_shape.{k}"), "orig_shape") or math.inf for k in (0, 1))
+    return {**found, "results": [_enclosing(box, width, height, seen) for box in boxes]}
 
 
-def _enclosing(result: Any, seen: list[Seen]) -> Any:
+def _enclosing(result: Any, width: float, height: float, seen: list[Seen]) -> Any:
     box = objects.at(result, "box")
     if objects.at(box, "x3") is None:
         return result
@@ -53,5 +55,10 @@ def _enclosing(result: Any, seen: list[Seen]) -> Any:
     if None in across or None in down:
         raise objects.Unusable("bbox", "bad_box", "a rotated box has fewer than four corners")
     seen.append(Seen("rotated_box", "{n} rotated boxes: stored as the boxes that enclose them"))
-    sides = {"x1": min(across), "y1": min(down), "x2": max(across), "y2": max(down)}  # type: ignore[type-var]
-    return {**result, "box": sides}
+    x1, x2, y1, y2 = min(across), max(across), min(down), max(down)  # type: ignore[type-var]
+    inside = {"x1": _within(x1, width), "y1": _within(y1, height), "x2": _within(x2, width), "y2": _within(y2, height)}
+    return {**result, "box": inside}
+
+
+def _within(side: float | None, most: float) -> float:
+    return min(max(side or 0.0, 0.0), most)
