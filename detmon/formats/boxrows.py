@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from detmon.formats.chunk import CANONICAL, RAW_KEPT, Chunk, Seen
+from detmon.formats.chunk import BOX_FIELDS, CANONICAL, RAW_KEPT, Chunk, Seen
 from detmon.formats.contract import Reject
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Places = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 RECORD = tuple(name for name in CANONICAL if name != "detections")
 KEY = ("model_id", "source", "image_id", "timestamp")
@@ -42,72 +43,89 @@ def records(rows: BoxRows) -> Iterator[Chunk]:
     """Rows that belong to the same inference become one record, in the order of their first rows."""
     import numpy as np
 
-    seen, rejects = rows.seen, rows.rejects
     n = len(rows.line)
+    seen, rejects = rows.seen, rows.rejects
     if not n and not rejects:
         return
-    group, count = _groups(rows.columns, n)
-    order = np.argsort(group, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=count))])
-    fields, disagree = _record_fields(rows.columns, order, starts)
+    changes = {name: _changes(rows.columns[name]) for name in RECORD if name in rows.columns}
+    order, starts = _groups(rows.columns, changes, n)
+    if order is not None:
+        rows = _in_order(rows, order)
+        changes = {name: _changes(rows.columns[name]) for name in changes}
+    fields, disagree = _record_fields(rows.columns, changes, starts)
     if disagree:
         seen = [*seen, Seen("group_disagrees", "{n} records have rows that disagree: the first value taken", disagree)]
-    bad = {int(group[row]): row for row in sorted(rows.faults, reverse=True)}
-    box = ~_empty(rows.columns, n)
+    count = len(starts) - 1
+    bad: dict[int, int] = {}  # the record of each faulty row, with its first one
+    for row in sorted(rows.faults):
+        bad.setdefault(int(np.searchsorted(starts, row, "right")) - 1, row)
     for begin in range(0, max(count, 1), RECORDS_OF_A_CHUNK):
         end = min(begin + RECORDS_OF_A_CHUNK, count)
-        some = [k for k in range(begin, end) if k not in bad] if bad else range(begin, end)
-        for k in sorted(bad.keys() & set(range(begin, end))):
-            row = bad[k]
-            text = "\n".join(rows.raw(order[starts[k] : starts[k + 1]].tolist()))[:RAW_KEPT]
-            rejects.append(Reject(int(rows.line[row]), *rows.faults[row], text))
-        yield _chunk(rows, np.array(some, np.int64), order, starts, fields, box, rejects, seen)
+        some = sorted(bad.keys() & set(range(begin, end))) if bad else []
+        for k in some:
+            text = "\n".join(rows.raw(range(starts[k], starts[k + 1])))[:RAW_KEPT]
+            rejects.append(Reject(int(rows.line[bad[k]]), *rows.faults[bad[k]], text))
+        groups = np.delete(np.arange(begin, end), np.array(some, np.int64) - begin)
+        yield _chunk(rows, groups, starts, fields, rejects, seen)
         seen, rejects = [], []
+
+
+def _in_order(rows: BoxRows, order: Places) -> BoxRows:
+    """The rows in another order."""
+    import numpy as np
+    import pyarrow as pa
+
+    picked = pa.array(order)
+    place = np.argsort(order) if rows.faults else order
+    return replace(
+        rows,
+        columns={name: column.take(picked) for name, column in rows.columns.items()},
+        line=rows.line[order],
+        raw=lambda some: rows.raw(order[list(some)].tolist()),
+        faults={int(place[row]): fault for row, fault in rows.faults.items()},
+    )
 
 
 def _chunk(
     rows: BoxRows,
     groups: Places,
-    order: Places,
     starts: Places,
     fields: Mapping[str, pa.Array],
-    box: NDArray[np.bool_],
     rejects: list[Reject],
     seen: list[Seen],
 ) -> Chunk:
+    """Some records, whose rows follow one another; rows between them are left out, and so are those without a box."""
     import numpy as np
     import pyarrow as pa
 
-    lengths = starts[groups + 1] - starts[groups]
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    picked = order[np.repeat(starts[groups], lengths) + within]
-    kept = box[picked]
-    counts = np.bincount(np.repeat(np.arange(len(groups)), lengths)[kept], minlength=len(groups))
-    picked = picked[kept]
-    sides = [rows.columns[side].take(picked) for side in SIDES]
-    parts = {
-        "label": rows.columns["label"].take(picked),
-        "confidence": rows.columns["confidence"].take(picked),
-        "bbox": _bbox(sides),
-        "line": pa.array(rows.line[picked]),
-        **{name: rows.columns[name].take(picked) for name in ("detection_id", "track_id") if name in rows.columns},
-    }
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    begin, end = (starts[groups[0]], starts[groups[-1] + 1]) if len(groups) else (0, 0)
+    columns = {name: column.slice(begin, end - begin) for name, column in rows.columns.items()}
+    line = rows.line[begin:end]
+    lengths = np.diff(starts)[groups]
+    kept = ~_empty(columns, len(line))
+    if lengths.sum() < len(line):
+        wanted = np.zeros(len(starts) - 1, bool)
+        wanted[groups] = True
+        first, last = groups[0], groups[-1] + 1
+        kept &= np.repeat(wanted[first:last], np.diff(starts[first : last + 1]))
+    offsets = np.concatenate([[0], np.cumsum(kept)])
+    offsets = np.concatenate([[0], offsets[starts[groups + 1] - begin]])
+    if not kept.all():
+        columns = {name: column.filter(pa.array(kept)) for name, column in columns.items()}
+        line = line[kept]
+    parts = {"bbox": _bbox([columns[side] for side in SIDES]), "line": pa.array(line)}
+    parts |= {name: columns[name] for name in BOX_FIELDS if name in columns}
     structs = pa.StructArray.from_arrays(list(parts.values()), list(parts))
     table = pa.table(
         {
-            **{name: column.take(groups) for name, column in fields.items()},
-            "detections": pa.ListArray.from_arrays(offsets, structs),
-            "line": pa.array(rows.line[order[starts[groups]]] if len(groups) else np.empty(0, np.int64)),
+            **{name: column.take(pa.array(groups)) for name, column in fields.items()},
+            "detections": pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), structs),
+            "line": pa.array(rows.line[starts[groups]]),
         }
     )
 
     def raw(some: Sequence[int]) -> list[str]:
-        found = []
-        for place in some:
-            group = groups[place]
-            found.append("\n".join(rows.raw(order[starts[group] : starts[group + 1]].tolist())))
-        return found
+        return ["\n".join(rows.raw(range(starts[group], starts[group + 1]))) for group in groups[list(some)]]
 
     return Chunk(table, raw, rejects, seen)
 
@@ -117,21 +135,65 @@ def _bbox(sides: list[pa.Array]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not all(side.null_count for side in sides):
+        return pa.StructArray.from_arrays(sides, list(SIDES))
     missing = pc.and_(pc.and_(sides[0].is_null(), sides[1].is_null()), pc.and_(sides[2].is_null(), sides[3].is_null()))
     return pa.StructArray.from_arrays(sides, list(SIDES), mask=missing)
 
 
-def _empty(columns: Mapping[str, pa.Array], n: int) -> NDArray[np.bool_]:
+def _empty(columns: Mapping[str, pa.Array], n: int) -> Flags:
     """Rows without label, confidence and box: an inference that found nothing."""
     import numpy as np
 
-    empty = np.ones(n, bool)
-    for name in ("label", "confidence", *SIDES):
-        empty &= columns[name].is_null().to_numpy(zero_copy_only=False)
+    parts = [columns[name] for name in ("label", "confidence", *SIDES)]
+    empty = np.full(n, all(part.null_count for part in parts))
+    for part in parts if empty.any() else ():
+        empty &= part.is_null().to_numpy(zero_copy_only=False)
     return empty
 
 
-def _groups(columns: Mapping[str, pa.Array], n: int) -> tuple[Places, int]:
+def _changes(column: pa.Array) -> Flags:
+    """Where a value differs from the one before; null equals null."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    changed = np.zeros(len(column), bool)
+    if not len(column) or column.null_count == len(column):
+        return changed
+    values = column.indices if pa.types.is_dictionary(column.type) else column
+    if column.null_count:
+        null = column.is_null().to_numpy(zero_copy_only=False)
+        changed[1:] = null[1:] != null[:-1]
+    differs = pc.not_equal(values.slice(1), values.slice(0, len(column) - 1)).fill_null(False)
+    changed[1:] |= differs.to_numpy(zero_copy_only=False)
+    return changed
+
+
+def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> tuple[Places | None, Places]:
+    """The order of the rows that puts each record's side by side (None: they are), and where each record starts then.
+
+    Runs of equal rows are compared by their first rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    keys = [name for name in (*KEY, "prediction_id") if name in columns]
+    new = np.zeros(n, bool)
+    new[:1] = True
+    for name in keys:
+        new |= changes[name]
+    runs = np.flatnonzero(new)
+    group, count = _numbered({name: columns[name].take(pa.array(runs)) for name in keys}, len(runs))
+    new = np.diff(group, prepend=-1) != 0
+    runs, group = runs[new], group[new]
+    if len(runs) == count:
+        return None, np.append(runs, n)
+    group = np.repeat(group, np.diff(runs, append=n))
+    return np.argsort(group, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(group))])
+
+
+def _numbered(columns: Mapping[str, pa.Array], n: int) -> tuple[Places, int]:
     """The record of each row, numbered by first appearance, and how many there are."""
     import numpy as np
 
@@ -150,12 +212,13 @@ def _groups(columns: Mapping[str, pa.Array], n: int) -> tuple[Places, int]:
 
 
 def _joined(one: Places, two: Places) -> Places:
+    """Equal numbers where both are equal."""
     import numpy as np
 
-    both = one * (int(two.max(initial=0)) + 1) + two
-    _, inverse = np.unique(both, return_inverse=True)
-    joined: Places = inverse.astype(np.int64)
-    return joined
+    width = int(two.max(initial=0)) + 1
+    if int(one.max(initial=0)) >= 2**61 // width:
+        one = np.unique(one, return_inverse=True)[1].astype(np.int64)
+    return one * width + two
 
 
 def _codes(column: pa.Array) -> Places:
@@ -168,29 +231,38 @@ def _codes(column: pa.Array) -> Places:
     return codes
 
 
-def _record_fields(columns: Mapping[str, pa.Array], order: Places, starts: Places) -> tuple[dict[str, Any], int]:
+def _record_fields(
+    columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], starts: Places
+) -> tuple[dict[str, Any], int]:
     """The first value of each record's fields, and how many records have rows that disagree."""
     import numpy as np
     import pyarrow as pa
 
-    n, count = len(order), len(starts) - 1
+    count = len(starts) - 1
     fields = {}
     disagree = np.zeros(count, bool)
-    for name in RECORD:
-        if name not in columns:
-            continue
+    for name, changed in changes.items():
         column = columns[name]
-        if not count:
-            fields[name] = pa.nulls(0)
-            continue
-        valid = column.is_valid().to_numpy(zero_copy_only=False)[order]
-        first = np.minimum.reduceat(np.where(valid, np.arange(n), n), starts[:-1])
-        place = np.where(first < n, order[np.minimum(first, n - 1)], -1)
-        first_values = column.take(pa.array(place, mask=place < 0))
-        is_dictionary = pa.types.is_dictionary(column.type)
-        fields[name] = first_values.dictionary_decode() if is_dictionary else first_values
-        codes = _codes(column)[order]
-        low = np.minimum.reduceat(np.where(valid, codes, n + 1), starts[:-1])
-        high = np.maximum.reduceat(np.where(valid, codes, -1), starts[:-1])
-        disagree |= (high >= 0) & (low != high)
+        changed[starts[:-1]] = False
+        if changed.any():
+            fields[name], differs = _first_values(column, starts)
+            disagree |= differs
+        else:
+            fields[name] = column.take(pa.array(starts[:-1]))
+        if pa.types.is_dictionary(column.type):
+            fields[name] = fields[name].dictionary_decode()
     return fields, int(disagree.sum())
+
+
+def _first_values(column: pa.Array, starts: Places) -> tuple[pa.Array, Flags]:
+    """The first value of each record that is not null, and whether another follows."""
+    import numpy as np
+    import pyarrow as pa
+
+    n = len(column)
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    codes = _codes(column)
+    first = np.minimum.reduceat(np.where(valid, np.arange(n), n), starts[:-1])
+    low = np.minimum.reduceat(np.where(valid, codes, n + 1), starts[:-1])
+    high = np.maximum.reduceat(np.where(valid, codes, -1), starts[:-1])
+    return column.take(pa.array(first, mask=first == n)), (high >= 0) & (low != high)

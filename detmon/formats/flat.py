@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
 from detmon.formats.contract import STEM, Options, Reject
 from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.lineshape import count
 from detmon.formats.supervision_json import SUPERVISION
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "label": ("class_name", "class", "name", "category_name"),
@@ -52,6 +56,11 @@ FILES = 10_000
 ROWS = 50_000
 """Rows that are read cell by cell before they are put into columns."""
 NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidence_floor", *SIDES)
+CLASS_IDS = ("class_id", "category_id")
+TEXT, NUMBER = "text", "number"
+"""What the cells of a column are."""
+BLOCK = 16 << 20
+"""Bytes of a CSV file that are parsed at once; each has dictionaries of its own."""
 
 
 @dataclass
@@ -177,27 +186,32 @@ class FlatCsv:
         has_header = not _numbered(options)
         if options.image_is_file:
             yield from self._read_each(source, mark, has_header=has_header)
-            return
-        texts = {column for target, column in self.columns.fields.items() if target not in NUMBERS}
-        table, rejects, line = parsed(source.whole(), self.names, mark, has_header=has_header, texts=texts)
-        yield from records(self._rows(table, rejects, line, mark, has_header=has_header))
+        else:
+            cells = parsed(source.whole(), self.names, mark, self._kinds(), has_header=has_header)
+            yield from records(self._rows(cells, has_header=has_header))
+
+    def _kinds(self) -> dict[str, str]:
+        """What is read in each column that is needed."""
+        fields, box = self.columns.fields, self.columns.box
+        numbers = {*(box if len(box) == 4 else ()), *(fields[target] for target in NUMBERS if target in fields)}
+        texts = {*(box if len(box) == 1 else ()), *(fields[target] for target in fields if target not in NUMBERS)}
+        texts |= {name for name in self.names if name.casefold() in CLASS_IDS}
+        return {name: TEXT if name in texts else NUMBER for name in self.names if name in texts | numbers}
 
     def _read_each(self, source: Input, mark: str, *, has_header: bool) -> Iterator[Chunk]:
         """The records of files that are of one image each; a file without rows is an image without detections."""
         files = source.each()
         while some := list(islice(files, FILES)):
-            table, rejects, line = _of_each(some, self.names, mark, has_header=has_header)
-            yield from records(self._rows(table, rejects, line, mark, has_header=has_header))
+            cells = _of_each(some, self.names, mark, has_header=has_header)
+            yield from records(self._rows(cells, has_header=has_header))
 
-    def _rows(self, table: pa.Table, rejects: list[Reject], line: Any, mark: str, *, has_header: bool) -> BoxRows:
-        import numpy as np
-
-        found, faults = _cells_as_columns(table, self.columns)
+    def _rows(self, cells: Cells, *, has_header: bool) -> BoxRows:
+        found, faults = _cells_as_columns(cells.table, self.columns)
         used = {*self.columns.fields.values(), *self.columns.box, *self.known}
         unknown = [name for name in self.names if name not in used] if has_header else []
         seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
-        seen += _two_names(table, self.columns)
-        return BoxRows(found, np.asarray(line), row_texts(table, mark), faults, rejects, seen)
+        seen += _two_names(cells.table, self.columns)
+        return BoxRows(found, cells.line, cells.raw, faults, cells.rejects, seen)
 
 
 def header(head: bytes, path: str) -> list[str]:
@@ -253,7 +267,7 @@ def _cells_as_columns(table: pa.Table, columns: Columns) -> tuple[dict[str, pa.A
     faults: dict[int, tuple[str | None, str, str]] = {}
     found: dict[str, pa.Array] = {}
     for target, column in columns.fields.items():
-        values = _whole(table[column])
+        values = whole(table[column])
         found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
     found.update(_sides(table, columns, faults))
     n = table.num_rows
@@ -268,7 +282,7 @@ def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
     import pyarrow as pa
 
     label = columns.fields.get("label")
-    number = next((name for name in table.column_names if name.casefold() in ("class_id", "category_id")), None)
+    number = next((name for name in table.column_names if name.casefold() in CLASS_IDS), None)
     if label is None or number is None or label == number:
         return []
     names: dict[str, str] = {}
@@ -282,38 +296,82 @@ def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
     return []
 
 
-def parsed(
-    data: bytes, names: list[str], mark: str, *, has_header: bool, texts: Collection[str] = ()
-) -> tuple[pa.Table, list[Reject], Any]:
-    """All cells as text, rows with another number of cells rejected, and the line of each row.
+@dataclass
+class Cells:
+    """Rows of a text file: columns by name, the line of each row, and what gives rows as found."""
 
-    The columns `texts` may come as dictionaries: a value that is repeated in many rows is kept once.
+    table: pa.Table
+    line: NDArray[np.int64]
+    raw: Callable[[Sequence[int]], list[str]]
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def parsed(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str], *, has_header: bool) -> Cells:
+    """The columns of `kinds`: numbers, or text (dictionaries: a value that is in many rows is kept once).
+
+    Where a number is none, all of them come as text; where a row has another number of cells (it is rejected), or is
+    not one line, so do all other columns.
     """
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.csv as pc
 
     data = data.removeprefix(b"\xef\xbb\xbf")
     if mark == " ":
         data = b"\n".join(b" ".join(line.split()) for line in data.splitlines())
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
-    read = pc.ReadOptions(column_names=unique, skip_rows=0, use_threads=False)
-    parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
-    once = pa.dictionary(pa.int32(), pa.string())
-    types = {name: once if name in texts else pa.string() for name in unique}
-    convert = pc.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
-    try:
-        table = pc.read_csv(pa.BufferReader(data), read, parse, convert)
-        if not (b"\n\n" in data or b"\n\r\n" in data or b'"' in data):
-            table = table.slice(1) if has_header else table
-            first = 2 if has_header else 1
-            return table, [], np.arange(first, first + table.num_rows)
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        pass
+    first = 2 if has_header else 1
+    lines = count(data, ord("\n")) + (not data.endswith(b"\n"))
+    for wanted in (kinds, dict.fromkeys(kinds, TEXT)):
+        table = _columns(data, unique, mark, wanted, skipped=first - 1)
+        if table is not None and table.num_rows == lines - first + 1:
+            return Cells(table, np.arange(first, lines + 1), _Lines(data, first))
     return _parsed_slowly(data, unique, mark, has_header=has_header)
 
 
-def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool) -> tuple[pa.Table, list[Reject], Any]:
+def _columns(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str], *, skipped: int) -> pa.Table | None:
+    """Some columns of rows that all have the same number of cells; None when they do not, or a number is none."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    types = {TEXT: pa.dictionary(pa.int32(), pa.string()), NUMBER: pa.float64()}
+    read = pc.ReadOptions(column_names=names, skip_rows=skipped, use_threads=False, block_size=BLOCK)
+    parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
+    convert = pc.ConvertOptions(
+        column_types={name: types[kind] for name, kind in kinds.items()},
+        include_columns=list(kinds),
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    try:
+        return pc.read_csv(pa.BufferReader(data), read, parse, convert)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        return None
+
+
+class _Lines:
+    """The lines of a text, by their number from `first` on."""
+
+    def __init__(self, data: bytes, first: int) -> None:
+        self._data = data
+        self._first = first
+
+    def __call__(self, rows: Sequence[int]) -> list[str]:
+        ends = self._ends
+        spans = ((ends[row + self._first - 1] + 1, ends[row + self._first]) for row in rows)
+        return [
+            self._data[begin : min(end, begin + 4 * RAW_KEPT)].decode("utf-8", "replace").rstrip("\r")
+            for begin, end in spans
+        ]
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Where lines end, with that before the first."""
+        import numpy as np
+
+        found = np.flatnonzero(np.frombuffer(self._data, np.uint8) == ord("\n"))
+        return np.concatenate([[-1], found, [len(self._data)]])
+
+
+def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool) -> Cells:
     """The same, cell by cell, with exact lines."""
     import numpy as np
     import pyarrow as pa
@@ -331,13 +389,11 @@ def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool
         if len(rows) == ROWS:
             tables.append(_as_table(rows, names))
             rows = []
-    tables.append(_as_table(rows, names))
-    return pa.concat_tables(tables), rejects, np.array(lines, np.int64)
+    table = pa.concat_tables([*tables, _as_table(rows, names)])
+    return Cells(table, np.array(lines, np.int64), row_texts(table, mark), rejects)
 
 
-def _of_each(
-    files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *, has_header: bool
-) -> tuple[pa.Table, list[Reject], Any]:
+def _of_each(files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *, has_header: bool) -> Cells:
     """The cells of many small files, with the column `@stem`: the file's name without extension."""
     import numpy as np
 
@@ -357,7 +413,8 @@ def _of_each(
         if before == (len(rows), len(rejects)):
             lines.append(1)
             rows.append([stem, *([None] * len(names))])
-    return _as_table(rows, [STEM, *names]), rejects, np.array(lines, np.int64)
+    table = _as_table(rows, [STEM, *names])
+    return Cells(table, np.array(lines, np.int64), row_texts(table, mark), rejects)
 
 
 def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[tuple[int, list[str | None]] | Reject]:
@@ -399,7 +456,7 @@ def _as_table(rows: list[list[str | None]], names: list[str]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names)
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     import pyarrow as pa
 
@@ -425,6 +482,8 @@ def to_numbers(values: pa.Array, name: str, faults: dict[int, Any]) -> pa.Array:
     import pyarrow.compute as pc
 
     shown = "bbox" if name in SIDES else name
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if not pa.types.is_string(values.type):
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type):
             return values.cast(pa.float64())
@@ -454,7 +513,7 @@ def _sides(table: pa.Table, columns: Columns, faults: dict[int, Any]) -> dict[st
     import pyarrow as pa
 
     if len(columns.box) == 4:
-        cells = [table[column].combine_chunks() for column in columns.box]
+        cells = [whole(table[column]) for column in columns.box]
         return {side: to_numbers(values, side, faults) for side, values in zip(SIDES, cells, strict=True)}
     if len(columns.box) != 1:
         return {}
@@ -523,12 +582,13 @@ class FlatParquet:
         from detmon.formats.parquet import read_columns
 
         wanted = [*self.columns.fields.values(), *self.columns.box]
-        table = read_columns(str(source.as_path()), source.name, wanted)
+        texts = [column for target, column in self.columns.fields.items() if target not in NUMBERS]
+        table = read_columns(str(source.as_path()), source.name, wanted, repeated=texts)
         n = table.num_rows
         faults: dict[int, tuple[str | None, str, str]] = {}
         found: dict[str, Any] = {"label": pa.nulls(n, pa.string())}
         for target, column in self.columns.fields.items():
-            values = _plain(table[column])
+            values = _plain(table[column]) if target in NUMBERS else whole(table[column])
             found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
             if target == "confidence" and pa.types.is_string(values.type):
                 there = values.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
@@ -542,10 +602,10 @@ class FlatParquet:
 
 
 def _plain(column: Any) -> Any:
-    """One array, dictionaries decoded."""
+    """One array; a dictionary's values, and short strings for long ones."""
     import pyarrow as pa
 
-    whole = _whole(column)
-    if pa.types.is_dictionary(whole.type):
-        whole = whole.dictionary_decode()
-    return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) else whole
+    found = whole(column)
+    if pa.types.is_dictionary(found.type):
+        found = found.dictionary_decode()
+    return found.cast(pa.string()) if pa.types.is_large_string(found.type) else found

@@ -152,8 +152,16 @@ class Input:
             except OSError as error:
                 raise OperationError(f"cannot read {file}: {error.strerror}", code="unreadable") from None
 
+    @property
+    def _plain(self) -> bool:
+        """Whether this is one file that is read as it is."""
+        return self.path is not None and not (self.compressed or self.files or self.live)
+
     def whole(self) -> bytes:
-        """All bytes at once, for small files."""
+        """All bytes at once."""
+        if self._plain and self._raw.seekable():
+            self._raw.seek(0)
+            return self._raw.read()  # into one piece of memory
         return b"".join(self.blocks())
 
     @contextmanager

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detmon.errors import InputRefused
 from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import Chunk
 from detmon.formats.contract import Options
-from detmon.formats.flat import FlatCsv, delimiter, header, parsed, row_texts, to_numbers
+from detmon.formats.flat import NUMBER, FlatCsv, delimiter, header, parsed, to_numbers, whole
 from detmon.formats.inputs import Input
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CELLS = range(7, 11)
 
@@ -69,26 +74,35 @@ class Mot(FlatCsv):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        cells = header(source.head, source.name)
-        names = [f"#{k}" for k in range(1, len(cells) + 1)]
+        names = [f"#{k}" for k in range(1, len(header(source.head, source.name)) + 1)]
         mark = delimiter(source.head, source.name)
-        table, rejects, line = parsed(source.whole(), names, mark, has_header=False)
+        cells = parsed(source.whole(), names, mark, dict.fromkeys(names[:7], NUMBER), has_header=False)
         faults: dict[int, tuple[str | None, str, str]] = {}
         fields = zip(("image_id", "track_id", *SIDES, "confidence"), names, strict=False)
-        found = {name: to_numbers(table[column].combine_chunks(), name, faults) for name, column in fields}
+        found = {name: to_numbers(whole(cells.table[column]), name, faults) for name, column in fields}
         frame = found["image_id"].to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(~(frame == np.rint(frame))):
             faults.setdefault(int(row), ("image_id", "wrong_type", "the frame is not a whole number"))
-        track, score = found["track_id"], found["confidence"]
+        score = found["confidence"]
         columns = {
             **found,
-            "image_id": pa.array([self.frame_id(options, number) if number == number else None for number in frame]),
-            "track_id": pc.if_else(pc.less(track, 0), None, track).cast(pa.int64(), safe=False).cast(pa.string()),
+            "image_id": _named(found["image_id"], lambda frame: self.frame_id(options, frame)),
+            "track_id": _named(found["track_id"], lambda track: None if track < 0 else str(int(track))),
             "confidence": pc.if_else(pc.equal(score, -1), None, score),
-            "label": pa.array([options.label] * len(frame), pa.string()),
+            "label": pa.DictionaryArray.from_arrays(
+                np.zeros(len(frame), np.int32), pa.array([options.label], pa.string())
+            ),
         }
-        raw = row_texts(table, mark)
-        yield from records(BoxRows(columns, line, raw, faults, rejects))
+        yield from records(BoxRows(columns, cells.line, cells.raw, faults, cells.rejects))
+
+
+def _named(numbers: pa.Array, name: Callable[[float], str | None]) -> pa.Array:
+    """The names of numbers; null has none, and neither has what is no number."""
+    import pyarrow as pa
+
+    encoded = numbers.dictionary_encode()
+    names = [name(number) if math.isfinite(number) else None for number in encoded.dictionary.to_pylist()]
+    return pa.array(names, pa.string()).take(encoded.indices).dictionary_encode()
 
 
 def sequence(folder: Path | None) -> dict[str, str]:

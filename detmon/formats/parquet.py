@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, nearest
@@ -53,24 +53,27 @@ class Parquet:
             yield chunk
 
 
-def open_parquet(path: str, name: str) -> pq.ParquetFile:
-    """The file, or an OperationError when it is cut off or none at all."""
+def open_parquet(path: str, name: str, repeated: Collection[str] = ()) -> pq.ParquetFile:
+    """The file, or an OperationError when it is cut off or none at all.
+
+    Texts of the columns `repeated` are read as dictionaries: a value that is in many rows is kept once.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, pre_buffer=False)
+        return pq.ParquetFile(path, pre_buffer=False, read_dictionary=list(repeated))
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
 
 
-def read_columns(path: str, name: str, columns: list[str] | None) -> pa.Table:
-    """Some columns (None: all) of a file at once."""
+def read_columns(path: str, name: str, columns: list[str] | None, repeated: Collection[str] = ()) -> pa.Table:
+    """Some columns (None: all) of a file at once; `repeated`: as in `open_parquet`."""
     import pyarrow as pa
 
     try:
-        return open_parquet(path, name).read(columns)
+        return open_parquet(path, name, repeated).read(columns)
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from detmon.formats.boxrows import BoxRows
-from detmon.formats.contract import Options, Reject
-from detmon.formats.flat import FlatCsv, header
+from detmon.formats.contract import Options
+from detmon.formats.flat import Cells, FlatCsv, header, whole
 from detmon.formats.inputs import Input
 from detmon.formats.supervision_json import CORNERS, SUPERVISION
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class SupervisionCsv(FlatCsv):
@@ -36,13 +32,13 @@ class SupervisionCsv(FlatCsv):
         self.known = ("class_id",)
         return options
 
-    def _rows(self, table: pa.Table, rejects: list[Reject], line: Any, mark: str, *, has_header: bool) -> BoxRows:
+    def _rows(self, cells: Cells, *, has_header: bool) -> BoxRows:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = self.columns.fields["label"]
-        rows = super()._rows(table, rejects, line, mark, has_header=has_header)
-        if column != "class_name":
+        rows = super()._rows(cells, has_header=has_header)
+        label = rows.columns["label"]
+        if self.columns.fields["label"] != "class_name" or not label.null_count:
             return rows
-        numbers = table["class_id"].combine_chunks()
-        label = rows.columns["label"].cast(numbers.type)
-        return replace(rows, columns={**rows.columns, "label": pc.coalesce(label, numbers)})
+        texts = (column.cast(pa.string()) for column in (label, whole(cells.table["class_id"])))
+        return replace(rows, columns={**rows.columns, "label": pc.coalesce(*texts)})

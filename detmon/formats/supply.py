@@ -151,24 +151,20 @@ class Supply:
                 boxes.confidence = 1 / (1 + np.exp(-boxes.confidence.astype(np.float64)))
 
     def _layout(self, frame: Frame) -> None:
-        import numpy as np
-
         if self.layout == "xywh" or not len(frame.boxes):
             return
-        a, b, c, d = frame.boxes.xywh
+        box = frame.boxes.xywh.copy()
         layout = self.layout.removesuffix("-norm")
         if layout == "xyxy":
-            sides = [a, b, c - a, d - b]
+            box[2:] -= box[:2]
         elif layout == "cxcywh":
-            sides = [a - c / 2, b - d / 2, c, d]
-        else:
-            sides = [a, b, c, d]
+            box[:2] -= box[2:] / 2
         if self.layout != layout:
-            width, height = self._box_sizes(frame)
-            sides = [sides[0] * width, sides[1] * height, sides[2] * width, sides[3] * height]
-        frame.boxes.xywh = np.stack(sides)
+            box *= self._box_sizes(frame)[[0, 1, 0, 1]]
+        frame.boxes.xywh = box
 
-    def _box_sizes(self, frame: Frame) -> tuple[Numbers, Numbers]:
+    def _box_sizes(self, frame: Frame) -> Numbers:
+        """Width and height of each box's image."""
         import numpy as np
 
         owner = frame.boxes.owner
@@ -182,7 +178,7 @@ class Supply:
                 code="no_image_size",
             )
         frame.faults.add(np.unique(owner[unknown]), "bbox", "no_image_size", "the size of the image is not known")
-        return width, height
+        return np.stack([width, height])
 
 
 def image_ids(column: pa.Array, style: str | None) -> pa.Array:
