@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
+import json
 import os
 import queue
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,6 +84,31 @@ def test_the_slow_way_equals_the_fast_way(take: Take, tmp_path: Path) -> None:
     assert [reject.line for reject in slow.rejects] == [2]
     assert slow.table.drop_columns(["line"]).equals(fast.table.drop_columns(["line"]))
     assert slow.table["line"].to_pylist()[:3] == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(latency_ms=True),
+        lambda record: record.update(image_width=True),
+        lambda record: record["detections"][0].update(confidence=True),
+        lambda record: record["detections"][0].update(confidence=False),
+        lambda record: record["detections"][0].update(bbox=[10, False, 100, 60]),
+        lambda record: record["detections"][0].update(bbox=[10, 20, 100, True]),
+    ],
+)
+@pytest.mark.parametrize("gaps", [(",", ":"), (", ", ": "), (" , ", " : ")])
+def test_truth_is_no_number_wherever_it_stands(take: Take, change: Callable[[Any], None], gaps: tuple[str, str]) -> None:
+    records = [copy.deepcopy({**FIRST, "image_id": f"{k}.jpg", "tags": {"night": "true"}}) for k in range(4000)]
+    change(records[3000])
+    taken = take("".join(json.dumps(record, separators=gaps) + "\n" for record in records).encode())
+    assert [(reject.line, reject.code) for reject in taken.rejects] == [(3001, "wrong_type")]
+
+
+def test_truth_in_a_tag_is_a_text(take: Take) -> None:
+    record = {**FIRST, "tags": {"night": True}, "detections": [{"label": "car", "confidence": 1, "bbox": [0, 1, 2, 3]}]}
+    taken = take(lines(*({**record, "image_id": f"{k}.jpg"} for k in range(1000))))
+    assert (len(taken.rows), taken.rows[-1]["tags"]) == (1000, [("night", "true")])
 
 
 def test_small_chunks_give_the_same_records(take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

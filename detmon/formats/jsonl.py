@@ -59,7 +59,8 @@ class Canonical:
             self.shape.whole = True
             table = query(self.shape.columns())
             strict = lineshape.strictly(table, data, self.shape)
-        return table if strict and not lineshape.lost_types(table) else None
+        lost = not strict or lineshape.lost_types(table) or lineshape.truths_as_numbers(table, data)
+        return None if lost else table
 
     def record(self, found: Any, seen: list[Seen]) -> dict[str, Any]:
         """One object."""

@@ -8,6 +8,7 @@ place of a number, a field that was not asked for, a null, or merely an escaped 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ OTHER = r"^(?:[\[{]|(?:true|false)$)"
 """A text that was something else."""
 BARE = r"^(?:[\[{]|(?:true|false|-?[0-9][0-9.eE+-]*)$)"
 """A text that may have been written without quotes."""
+TRUTH = re.compile(rb"[:\[,]\s*(?:true|false)(?=\s*[,\]}])")
+"""A truth value of JSON; also where a text happens to look like that."""
+QUOTED_TRUTH = re.compile(rb'"(?:true|false)"')
 KNOWN, KNOWN_OF_BOXES = frozenset(CANONICAL), frozenset(BOX_FIELDS)
 QUOTE = ord('"')
 STEP = 1 << 20
@@ -80,12 +84,16 @@ def lost_types(table: pa.Table) -> bool:
 def _finite(table: pa.Table) -> bool:
     import pyarrow.compute as pc
 
+    totals = (pc.sum(number).as_py() for number in _numbers(table))
+    return all(total is None or math.isfinite(total) for total in totals)
+
+
+def _numbers(table: pa.Table) -> list[Any]:
+    """All columns of numbers."""
     boxes = _boxes(table)
     bbox = boxes.field("bbox").flatten()
     numbers = [boxes.field("confidence"), *(bbox if isinstance(bbox, list) else [bbox])]
-    numbers += [table[name] for name in NUMBERS if name in table.column_names]
-    totals = (pc.sum(number).as_py() for number in numbers)
-    return all(total is None or math.isfinite(total) for total in totals)
+    return numbers + [table[name] for name in NUMBERS if name in table.column_names]
 
 
 def strictly(table: pa.Table, data: bytes, shape: Shape) -> bool | None:
@@ -98,6 +106,60 @@ def strictly(table: pa.Table, data: bytes, shape: Shape) -> bool | None:
         return None
     explained = shape.strange or not quoted or b"\\" in data
     return explained and not _numbers_as_text(data, shape)
+
+
+def truths_as_numbers(table: pa.Table, data: bytes) -> bool:
+    """Whether `true` or `false` may have been taken for 1 or 0; as the text of a tag they may stand."""
+    if not any(map(zero_or_one, _numbers(table))):
+        return False
+    found = truths(data)
+    if not found or "tags" not in table.column_names:
+        return found > 0
+    return found > _truths_of_tags(table) - len(QUOTED_TRUTH.findall(data))
+
+
+def truths(data: bytes) -> int:
+    """How many truth values there are in the lines.
+
+    Both end with an `e` that no quote follows, as hardly anything else does: that is told much faster.
+    """
+    import numpy as np
+
+    chars = np.frombuffer(data, np.uint8)
+    ends = np.zeros(256, bool)
+    ends[list(b",]} \t\r\n")] = True
+    for begin in range(0, len(chars), STEP):
+        block = chars[begin : begin + STEP + 1]
+        if ends[block[1:][block[:-1] == ord("e")]].any():
+            return len(TRUTH.findall(data))
+    return 0
+
+
+def zero_or_one(column: Any) -> bool:
+    """Whether there is a number 0 or 1, which may have been written as false or true."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    if isinstance(column, pa.ChunkedArray):
+        return any(map(zero_or_one, column.chunks))
+    if pa.types.is_struct(kind):
+        return any(map(zero_or_one, column.flatten()))
+    if pa.types.is_list(kind):
+        return zero_or_one(column.flatten())
+    if not pa.types.is_floating(kind):
+        return False
+    values = column.to_numpy(zero_copy_only=False)
+    return bool(np.any((values == 0) | (values == 1)))
+
+
+def _truths_of_tags(table: pa.Table) -> int:
+    """Tags that are true or false, which are taken as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pa.array(["true", "false"])
+    return sum(pc.sum(pc.is_in(chunk.items, words)).as_py() or 0 for chunk in table["tags"].chunks)
 
 
 def _all_quoted(table: pa.Table) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.formats import objects
 from detmon.formats.chunk import BOX_FIELDS, CANONICAL, Seen
-from detmon.formats.lineshape import QUOTE, count, nulls
+from detmon.formats.lineshape import QUOTE, count, nulls, truths, zero_or_one
 from detmon.formats.objectlines import Query
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Mapped:
         missing = count(data, QUOTE) - sum(2 * filled(column) + quotes(column) for column in read.values())
         if missing and (missing < 0 or missing != 2 * nulls(data, self._spaced)):
             return False
-        return not (any(map(zero_or_one, read.values())) and (b"true" in data or b"false" in data))
+        return not (any(map(zero_or_one, read.values())) and truths(data))
 
     def _look(self, found: Any, tree: Tree, inner: Tree) -> None:
         if not isinstance(found, dict):
@@ -286,22 +286,6 @@ def quotes(column: Any) -> int:
     _, places, data = column.buffers()
     ends = np.frombuffer(places, np.int32)[[column.offset, column.offset + len(column)]]
     return count(memoryview(data)[ends[0] : ends[1]], QUOTE) if data is not None else 0
-
-
-def zero_or_one(column: Any) -> bool:
-    """Whether there is a number 0 or 1, which may have been written as false or true."""
-    import numpy as np
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_struct(kind):
-        return any(map(zero_or_one, column.flatten()))
-    if pa.types.is_list(kind):
-        return zero_or_one(column.flatten())
-    if not pa.types.is_floating(kind):
-        return False
-    values = column.to_numpy(zero_copy_only=False)
-    return bool(np.any((values == 0) | (values == 1)))
 
 
 def filled(column: Any) -> int:
