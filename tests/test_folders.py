@@ -221,6 +221,29 @@ def test_bad_lines_are_told_by_their_file(tmp_path: Path) -> None:
     assert len(taken.rows) == 20
 
 
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("rotated boxes", "0 0.1 0.1 0.3 0.1 0.3 0.2 0.1 0.2\n"),
+        ("rotated boxes", "0 0.1 0.1 0.3 0.1 0.3 0.2 0.1 0.2 0.9134\n"),
+        ("polygons", "0 0.1 0.1 0.3 0.1 0.3 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.2 0.1 0.2 0.4 0.4 0.9\n"),
+    ],
+)
+@pytest.mark.parametrize("said", [[], ["--log-format", "ultralytics-txt"]])
+def test_outlines_are_told_once_a_folder(detmon: Shell, kind: str, line: str, said: list[str]) -> None:
+    written(detmon.folder / "labels", {"a.txt": "", "b.txt": line, "c.txt": line * 3})
+    told = detmon("ingest", "labels", "--model", "m", "--image-size", "100x100", *said, code=4).err
+    assert f"error: labels: {kind}, not boxes: a class number and" in told
+    assert told.count("error:") == told.count("hint: log the same results as JSON") == 1
+
+
+def test_a_line_too_long_among_boxes_is_quarantined(tmp_path: Path) -> None:
+    good = "2 0.31 0.42 0.10 0.07 0.9\n"
+    long = {"c.txt": good + "0 0.1 0.1 0.3 0.1 0.3 0.2 0.1 0.2\n"}
+    taken = folder(written(tmp_path / "l", {"a.txt": good, "b.txt": good, **long}), start=NOON, image_size=(100, 100))
+    assert [reject.code for reject in taken.rejects] == ["field_count"]
+
+
 def test_empty_files_are_images_without_detections(tmp_path: Path) -> None:
     taken = folder(written(tmp_path / "l", {**PREDICT, "e.txt": "", "f.txt": "\n"}), start=NOON, image_size=(100, 100))
     assert [(row["image_id"], row["n_detections"]) for row in taken.rows] == [("a", 2), ("b", 1), ("e", 0), ("f", 0)]
@@ -232,7 +255,7 @@ def test_empty_files_are_images_without_detections(tmp_path: Path) -> None:
 def test_other_numbers_are_not_taken_for_it(take: Take, text: str) -> None:
     with pytest.raises(InputRefused) as refused:
         take(text.encode(), "a.txt", model="m")
-    assert refused.value.code in ("unknown_format", "no_header")
+    assert refused.value.code in ("unknown_format", "no_header", "no_scores")
 
 
 def test_many_files_pass_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,14 +334,6 @@ def test_the_stem_is_for_text_and_csv(take: Take) -> None:
     with pytest.raises(UsageError, match="names its images itself") as refused:
         take(b'{"image_id": "a", "detections": []}\n', map={"image_id": "@stem"})
     assert refused.value.hint == "text and CSV files only"
-
-
-def test_real_files_of_one_image_each(detmon: Shell, data: Path) -> None:
-    original = data / "voc" / "original" / "cartucho" / "detection-results"
-    done = detmon("ingest", original, *SAID, *VOC, "--json")
-    (file,) = done.json["files"]
-    lines = [line for path in original.glob("*.txt") for line in path.read_text().splitlines() if line.strip()]
-    assert (file["predictions"], file["detections"], file["rejected"]) == (len(list(original.iterdir())), len(lines), 0)
 
 
 # --- other separators --------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_the_slow_way_equals_the_fast_way(take: Take, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("gaps", [(",", ":"), (", ", ": "), (" , ", " : ")])
-def test_truth_is_no_number_wherever_it_stands(take: Take, change: Callable[[Any], None], gaps: tuple[str, str]) -> None:
+def test_truth_is_no_number_anywhere(take: Take, change: Callable[[Any], None], gaps: tuple[str, str]) -> None:
     records = [copy.deepcopy({**FIRST, "image_id": f"{k}.jpg", "tags": {"night": "true"}}) for k in range(4000)]
     change(records[3000])
     taken = take("".join(json.dumps(record, separators=gaps) + "\n" for record in records).encode())

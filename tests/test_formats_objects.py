@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logs import Take, lines
-from test_formats_flat import START, boxes_of
+from test_formats_flat import START
 
 from detmon import formats
 from detmon.errors import InputRefused
@@ -298,40 +298,6 @@ def test_a_mapped_box_that_is_missing(take: Take) -> None:
     assert [one["w"] for one in taken.rows[0]["detections"]] == [30, None]
     assert taken.warnings["box_missing"].count == 3
     assert [(reject.line, reject.code) for reject in taken.rejects] == [(4, "bad_box")]
-
-
-CENTRE = ",".join(f"relative_coordinates.{side}" for side in ("center_x", "center_y", "width", "height"))
-ORIGINALS: dict[str, tuple[str, dict[str, Any]]] = {
-    "opendatacam/junction_log": (
-        "opendatacam/original/rawdetections_frames_0-799.txt",
-        {"fps": 30.0, "score_scale": "percent", "map": {
-            "image_id": "frame", "detections.bbox": "x,y,w,h", "detections.confidence": "prob",
-            "detections.label": "name"}},
-    ),
-    "opendatacam/highway_log": (
-        "opendatacam/original/alexeydetections30FPS_first200.json",
-        {"fps": 30.0, "box_format": "cxcywh-norm", "image_size": (1920, 1080), "map": {
-            "image_id": "frame_id", "detections": "objects", "detections.label": "name", "detections.bbox": CENTRE}},
-    ),
-    "bdd100k/log": (
-        "bdd100k/original/bbox_predictions.json",
-        {"fps": 5.0, "box_format": "xyxy", "map": {
-            "image_id": "name", "detections": "labels", "detections.label": "category",
-            "detections.confidence": "score", "detections.bbox": "box2d.x1,box2d.y1,box2d.x2,box2d.y2"}},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("log", ORIGINALS)
-def test_originals_equal_their_parquet(take: Take, data: Path, log: str) -> None:
-    path, given = ORIGINALS[log]
-    taken = take(data / path, model="m", start=START, **given)
-    expected = take(data / f"{log}.parquet")
-    assert (taken.reading.format, taken.reading.denominator, taken.rejects) == ("detmon", "known", [])
-    found, wanted = (list(boxes_of(one.rows).values()) for one in (taken, expected))
-    assert found == wanted
-    passed = [[(row["ts"] - one.rows[0]["ts"]).total_seconds() for row in one.rows] for one in (taken, expected)]
-    assert passed[0] == pytest.approx(passed[1], abs=2e-6)
 
 
 # --- the fast way and the slow one -------------------------------------------------------------------------------

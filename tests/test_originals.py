@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DATA, Shell
+from conftest import Shell
 
 from detmon.store import Store
 
@@ -19,6 +19,9 @@ START = "--start 2026-01-05T08:00:00Z"
 MOT = f"--model sort-fasterrcnn --label person {START}"
 JUNCTION = (
     "--map image_id=frame --map detections.bbox=x,y,w,h --map detections.confidence=prob --map detections.label=name"
+)
+JUNCTION_TOLD = (
+    "--map image_id=frame --map detections.label=name --map detections.confidence=prob --map detections.bbox=x,y,w,h"
 )
 DARKNET = (
     "--map image_id=frame_id --map detections=objects --map detections.label=name --map detections.bbox="
@@ -74,7 +77,9 @@ def sequences() -> list[Log]:
         rrc = f"{sequence}.csv --model kitti-rrc {RRC} {said}"
         files = f"kitti/original/rrc/*/{sequence}.txt"
         found.append(Log(files, rrc, "kitti/rrc_log", joined("rrc", sequence, ",Car", ",Pedestrian"), **about))
-        pointrcnn = f"{sequence}.csv --model kitti-pointrcnn {POINTRCNN} --categories names.json --score-scale logit {said}"
+        pointrcnn = (
+            f"{sequence}.csv --model kitti-pointrcnn {POINTRCNN} --categories names.json --score-scale logit {said}"
+        )
         names = """echo '{"1": "Pedestrian", "2": "Car"}' > names.json"""
         before = f"{names} && {joined('pointrcnn', sequence, '', '')}"
         files = f"kitti/original/pointrcnn/*/{sequence}.txt"
@@ -102,7 +107,8 @@ LOGS = [
     *(
         Log(
             f"mot15/original/{name}/det.txt",
-            f"data/mot15/original/{name}/det.txt {MOT} --fps {fps} --frames 1:{last} --source {name} --image-size {size}",
+            f"data/mot15/original/{name}/det.txt {MOT} --fps {fps} --frames 1:{last} --source {name} "
+            f"--image-size {size}",
             f"mot15/{name}_log",
         )
         for name, fps, last, size in (
@@ -121,7 +127,8 @@ LOGS = [
     Log(
         "opendatacam/original/alexeydetections30FPS_first200.json",
         f"data/opendatacam/original/alexeydetections30FPS_first200.json --model darknet-yolo {DARKNET} "
-        f"--box-format cxcywh-norm --image-size 1920x1080 --source odc-highway {START} --fps 30 --frames 0:215",
+        f"--box-format cxcywh-norm --image-size 1920x1080 --source odc-highway "
+        "--start 2026-01-05T08:00:00.533333Z --fps 30",
         "opendatacam/highway_log",
         added=("image_width", "image_height"),
         name=frame,
@@ -187,3 +194,83 @@ def test_an_original_equals_its_parquet(detmon: Shell, data: Path, log: Log) -> 
         assert [box[:2] for box in one] == [box[:2] for box in two]
         sides = (np.array([box[2:] for box in some], float) for some in (one, two))
         np.testing.assert_allclose(*sides, rtol=2e-6, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What `detmon ingest FILE`, without any option, says of some originals."""
+
+    files: str
+    error: str
+    hint: str
+    code: int = 2
+
+
+LACKING = "--model NAME; --start TIME --fps F, or --map timestamp=COLUMN"
+UNSCORED = "annotations, or a log without scores"
+TOLD = [
+    Told("cameratrap/original/pred*.json", "753 of 753 records unusable: no `model_id`, no `timestamp`", LACKING),
+    Told("cameratrap/original/images_subset.csv", "its columns are path, class, rev,", "--images data/"),
+    Told("cameratrap/original/aicensus.yaml", "of no known format, it begins with: # Train", "docs/formats", 4),
+    Told("mot15/original/*/*.txt", "no `model_id`, no `timestamp`, no `label`", f"{LACKING}; --label NAME"),
+    Told("opendatacam/original/raw*.txt", "home-made objects with lists of boxes",
+         f"{JUNCTION_TOLD} --box-format xywh"),
+    Told("opendatacam/original/alexey*.json", "home-made objects with lists of boxes",
+         f"{DARKNET} --box-format cxcywh-norm --image-size WxH"),
+    Told("bdd100k/original/bbox_predictions.json", "home-made objects with lists of boxes", SCALABEL),
+    Told("bdd100k/original/track_sample_anns.json", UNSCORED, SCALABEL.replace("=score", "=PATH")),
+    Told("kitti/original/rrc/*/*.txt", "the first line is no header, it has 6 numbers", "--map FIELD=#N"),
+    Told("kitti/original/pointrcnn/*/*.txt", "the first line is no header, it has 15 numbers", "--map FIELD=#N"),
+    Told("kitti/original/label_02/*.txt", UNSCORED, "scores are word 18", 4),
+    Told("voc/original/coco_dets.json", "98 of 98 records unusable: no `model_id`, no `timestamp`", LACKING),
+    Told("voc/original/instances_default.json", "has no scores: it is ground truth", "`detmon feedback match data/", 4),
+    Told("voc/original/cartucho/detection-results/*.txt", "is a file an image?", CARTUCHO),
+    Told("voc/original/cartucho/ground-truth/*.txt", UNSCORED, "scores are word 2", 4),
+    Told("raspberry-pi/original/*.csv", "holds counts, not detections", "", 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: told.files.replace("/original", ""))
+def test_without_options_an_original_is_refused_by_name(detmon: Shell, data: Path, told: Told) -> None:
+    place(detmon, data)
+    for path in data.glob(told.files):
+        said = detmon("ingest", f"data/{path.relative_to(data)}", code=told.code).err
+        assert told.error in said
+        assert told.hint in said
+
+
+def test_every_original_is_claimed(data: Path) -> None:
+    originals = {path for path in data.glob("*/original/**/*") if path.is_file()}
+    assert {path for told in TOLD for path in data.glob(told.files)} == originals
+    read = {path for log in LOGS for path in data.glob(log.files)}
+    others = ("gt.txt", ".yaml", ".csv", "anns.json", "default.json")
+    rest = {path for path in originals - read if not path.name.endswith(others)}
+    assert {path.parent.name for path in rest} == {"label_02", "detection-results", "ground-truth"}
+
+
+def test_files_of_one_image_each(detmon: Shell, data: Path) -> None:
+    place(detmon, data)
+    folder = Path("data/voc/original/cartucho/detection-results")
+    detmon("ingest", folder, "--model", "voc", *shlex.split(START), *shlex.split(CARTUCHO))
+    boxes = {}
+    for path in folder.glob("*.txt"):
+        rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        corners = [(row[0], float(np.float32(row[1])), *map(float, row[2:])) for row in rows]
+        boxes[path.stem] = sorted(((*one[:4], one[4] - one[2], one[5] - one[3]) for one in corners), key=str)
+    assert stored(detmon.folder / "detmon.duckdb").boxes == boxes
+
+
+def test_ground_truth_of_mot_as_a_log_is_warned_of(detmon: Shell, data: Path) -> None:
+    place(detmon, data)
+    said = detmon("ingest", "data/mot15/original/TUD-Campus/gt.txt", *shlex.split(f"{MOT} --fps 25"))
+    assert "confidence_constant" in said.err
+
+
+def test_two_files_of_the_same_frames_are_not_one_log(detmon: Shell, data: Path) -> None:
+    place(detmon, data)
+    by_class = RRC.replace("--map label=#7 ", "")
+    for label in ("Car", "Pedestrian"):
+        file = f"data/kitti/original/rrc/{label}/0006.txt"
+        done = detmon("ingest", file, "--model", "rrc", "--label", label, *shlex.split(f"{by_class} {START} --fps 10"))
+    assert "rejected" in done.out
+    assert {row["code"] for row in detmon("quarantine", "list", "--json").json} == {"id_conflict"}

@@ -156,10 +156,11 @@ class OpenReading:
             samples.append(frame.head(max(0, left)))
             left -= chunk.read
         self._judge(samples)
+        lacking = _lacking(samples)
         for unit in sorted(set().union(*(frame.times.units for frame in samples))):
             self.because += f"; times read as {unit}"
         parts = [self._part(frame, chunk) for chunk, frame in read]
-        self._refuse_mostly_bad(parts)
+        self._refuse_mostly_bad(parts, lacking)
         return parts
 
     def _frame(self, chunk: Chunk) -> Frame:
@@ -187,7 +188,7 @@ class OpenReading:
             first = rejects[0]
             raise InputRefused(f"{self.name}:{first.line}: {first.reason}", code=first.code, curable=False)
 
-    def _refuse_mostly_bad(self, parts: list[Part]) -> None:
+    def _refuse_mostly_bad(self, parts: list[Part], lacking: list[str]) -> None:
         read, bad, first = 0, 0, None
         for part in parts:
             some = part.rejects
@@ -198,9 +199,13 @@ class OpenReading:
             first = first or next(iter(some), None)
             read = min(read + part.read, SAMPLE)
         if first is not None and bad > read / 2:
-            cure = CURES.get(first.field or "") if first.code == "missing_field" else None
             what = f"{bad} of {read} records unusable, first at line {first.line}: {first.reason}"
-            raise InputRefused(f"{self.name}: {what}", cure, code="mostly_bad", curable=cure is not None)
+            cures = []
+            if first.code == "missing_field":
+                cures = [CURES[name] for name in lacking or [first.field or ""] if name in CURES]
+                if lacking:
+                    what = f"{bad} of {read} records unusable: " + ", ".join(f"no `{name}`" for name in lacking)
+            raise InputRefused(f"{self.name}: {what}", "; ".join(cures) or None, code="mostly_bad", curable=bool(cures))
 
     def _id_findings(self, samples: list[Frame]) -> list[Finding]:
         if self._images is None:
@@ -224,6 +229,20 @@ class OpenReading:
                     code=finding.code,
                     curable=finding.option is not None,
                 )
+
+
+def _lacking(samples: list[Frame]) -> list[str]:
+    """The required fields that no record of the samples has."""
+    has = dict.fromkeys(CURES, False)
+    boxes = False
+    for frame in samples:
+        boxes |= len(frame.boxes) > 0
+        has["timestamp"] |= bool((frame.times.state != State.missing).any())
+        has["detections"] |= bool(frame.listed.any())
+        has["label"] |= frame.boxes.label.null_count < len(frame.boxes)
+        for name in ("model_id", "image_id"):
+            has[name] |= frame.texts[name].null_count < len(frame)
+    return [name for name, there in has.items() if not there and (boxes or name != "label")]
 
 
 def _denominator(reader: Any, options: Options) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from detmon.errors import InputRefused
@@ -9,15 +11,25 @@ from detmon.formats import objects
 from detmon.formats.contract import STEM
 from detmon.formats.flat import ALIASES, BOXES, delimiter, header
 from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.savetxt import outlines
+from detmon.formats.suggest import maps
 
 LATER = ("open-inference", "kserve")
 """Formats that are known by name, and not read yet."""
 ONE_AN_IMAGE = "one_file_an_image"
-MAPS = {
+LABELLED = {
+    5: None,
     6: "label=#1 --map confidence=#2 --map bbox=#3,#4,#5,#6",
+    15: None,
     16: "label=#1 --map bbox=#5,#6,#7,#8 --map confidence=#16",
 }
-"""Number of words of a line that begins with a label → where its fields are: `label score box`, and KITTI."""
+"""Words of a line that begins with a label → where its fields are (None: no score): `label score box`, and KITTI."""
+TRACKED = {17: None, 18: "image_id=#1 --map track_id=#2 --map label=#3 --map bbox=#7,#8,#9,#10 --map confidence=#18"}
+"""The same of KITTI's tracking: the frame, the track, then the label."""
+IMAGE = ("image_id", *ALIASES["image_id"])
+NAME = re.compile(r"\w[\w .-]{0,40}")
+"""A cell that may be the name of a column."""
+ANNOTATIONS = "annotations, or a log without scores"
 
 
 def refused_by_name(data: Input) -> InputRefused | None:
@@ -28,7 +40,7 @@ def refused_by_name(data: Input) -> InputRefused | None:
     if kind is None:
         if b"\0" in data.head:
             return None
-        return _separated(data) or _columns(data, header(data.head, data.name))
+        return outlines(data) or _separated(data) or _columns(data, header(data.head, data.name))
     found = objects.first_object(data.head)
     if found is None:
         return None
@@ -52,7 +64,13 @@ def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:
             code="bare_results",
             curable=False,
         )
-    return None
+    suggested = maps(objects.first_objects(data.head))
+    if suggested is None:
+        return None
+    options, scored = suggested
+    if not scored:
+        return InputRefused(f"{data.name}: {ANNOTATIONS}", f"where it is a log: {options}", code="no_scores")
+    return InputRefused(f"{data.name}: home-made objects with lists of boxes", options, code="unknown_format")
 
 
 def _parquet_names(data: Input) -> list[str]:
@@ -71,20 +89,25 @@ def _columns(data: Input, names: list[str]) -> InputRefused | None:
     labelled = bool(folded & {"label", *ALIASES["label"]})
     scored = bool(folded & {"confidence", *ALIASES["confidence"]})
     if boxed and labelled and not scored:
-        return InputRefused(
-            f"{data.name}: annotations, or a log without scores", "--map confidence=COLUMN", code="no_scores"
-        )
+        return InputRefused(f"{data.name}: {ANNOTATIONS}", "--map confidence=COLUMN", code="no_scores")
     counted = any(name.endswith(("count", "counts")) or name.startswith("num_") for name in folded)
     if counted and not boxed and not scored:
         return InputRefused(f"{data.name} holds counts, not detections", code="counts_only", curable=False)
-    if _all_numbers(names):
-        return InputRefused(f"{data.name}: the first line is no header", "--map FIELD=#N", code="no_header")
-    if data.head.startswith(PARQUET):
-        shown = ", ".join(names)
-        return InputRefused(
-            f"{data.name}: of no known format, its columns are {shown}", "--map FIELD=COLUMN", code="unknown_format"
-        )
+    if len(names) > 1 and _all_numbers(names):
+        what = f"{data.name}: the first line is no header, it has {len(names)} numbers"
+        return InputRefused(what, "--map FIELD=#N for each field (#1 is the first column)", code="no_header")
+    if data.head.startswith(PARQUET) or (len(names) > 2 and all(map(NAME.fullmatch, names))):
+        return _unmapped(data, names, {"label": labelled, "confidence": scored, "bbox": boxed})
     return None
+
+
+def _unmapped(data: Input, names: list[str], found: Mapping[str, bool]) -> InputRefused:
+    """The refusal of a table that lacks some of what boxes need."""
+    how = " ".join(f"--map {name}=COLUMN" for name, there in found.items() if not there)
+    if not found["bbox"] and not found["confidence"] and {name.casefold() for name in names} & set(IMAGE):
+        how = f"--images {data.name} where it is a list of images; else {how}"
+    what = f"{data.name}: of no known format, its columns are {', '.join(names)}"
+    return InputRefused(what, how or "--map FIELD=COLUMN", code="unknown_format")
 
 
 def _separated(data: Input) -> InputRefused | None:
@@ -96,24 +119,38 @@ def _separated(data: Input) -> InputRefused | None:
         return InputRefused(
             what, "write it with commas and decimal points (sep=',', decimal='.')", code="semicolons", curable=False
         )
-    words = first.split()
-    if mark != " " or not _all_numbers(words[1:4]) or _all_numbers(words[:1]):
-        return None
-    if len(words) in MAPS:
-        how = f"--map image_id={STEM} --map {MAPS[len(words)]} --box-format xyxy"
+    words = labelled_words(data)
+    if words:
+        where = LABELLED[len(words)]
+        if where is None:
+            return _unscored(data, f"scores are word {'2' if len(words) == 5 else '16'}")
+        how = f"--map image_id={STEM} --map {where} --box-format xyxy"
         return InputRefused(f"{data.name}: a label and a box a line; is a file an image?", how, code=ONE_AN_IMAGE)
-    if len(words) == 15:
-        return InputRefused(
-            f"{data.name}: KITTI annotations, or a log without scores",
-            "scores are column 16",
-            code="no_scores",
-            curable=False,
-        )
+    words = first.split()
+    if mark == " " and len(words) in TRACKED and _all_numbers(words[:2]) and not _all_numbers(words[2:3]):
+        where = TRACKED[len(words)]
+        if where is None:
+            return _unscored(data, "scores are word 18")
+        what = f"{data.name}: KITTI's tracking, a box a line and no header"
+        return InputRefused(what, f"--map {where} --box-format xyxy", code="no_header")
     return None
+
+
+def labelled_words(data: Input) -> list[str]:
+    """The words of the first line, where they are a label and numbers, as in files of one image each; else none."""
+    first = next((line for line in data.head.decode("utf-8", "replace").splitlines() if line.strip()), "")
+    words = first.split()
+    told = delimiter(data.head, data.name) == " " and len(words) in LABELLED
+    return words if told and not _all_numbers(words[:1]) and _all_numbers(words[1:4]) else []
+
+
+def _unscored(data: Input, where: str) -> InputRefused:
+    what = f"{data.name}: a label and a box a line, no score: {ANNOTATIONS}"
+    return InputRefused(what, f"in a log of this kind {where}", code="no_scores", curable=False)
 
 
 def _all_numbers(cells: list[str]) -> bool:
     try:
-        return len(cells) > 1 and all(float(cell) == float(cell) for cell in cells)
+        return bool(cells) and all(float(cell) == float(cell) for cell in cells)
     except ValueError:
         return False

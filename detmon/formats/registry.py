@@ -12,7 +12,8 @@ from detmon.formats import objects
 from detmon.formats.contract import Options, Source
 from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.parquet import open_parquet
-from detmon.formats.refused import LATER, ONE_AN_IMAGE, not_yet, refused_by_name
+from detmon.formats.refused import LATER, ONE_AN_IMAGE, labelled_words, not_yet, refused_by_name
+from detmon.formats.savetxt import OUTLINES
 
 if TYPE_CHECKING:
     from detmon.hookspecs import AnyReader
@@ -83,7 +84,7 @@ def is_per_image(source: Source, options: Options, readers: Readers) -> bool:
     try:
         return bool(getattr(recognise(data, options, readers).reader, "per_image", False))
     except InputRefused as refused:
-        return refused.code == ONE_AN_IMAGE
+        return refused.code in (ONE_AN_IMAGE, OUTLINES) or bool(labelled_words(data))
     finally:
         data.close()
 

@@ -24,6 +24,7 @@ FILES = 10_000
 """Files of a chunk: the first of them are the sample."""
 NAMES = ("data.yaml", "data.yml", "classes.txt")
 """Files beside the labels, or one folder up, that name the classes."""
+OUTLINES = "outlines"
 LOOKED_AT = 50
 """Lines that tell the format."""
 FRAME = re.compile(r"(.+_)(\d{1,15})")
@@ -47,14 +48,14 @@ class SaveTxt:
 
     def sniff(self, head: bytes, path: str) -> str | None:
         """Lines of a class number and 4 to 6 numbers, the first four of them shares."""
-        lines = [line.split() for line in head.splitlines(keepends=True) if line.strip()][:LOOKED_AT]
-        if len(lines) > 1 and not head.endswith(b"\n"):
-            lines.pop()
+        lines = _first_lines(head)
         fits = bool(lines) and all(5 <= len(words) <= 7 and _is_box(words) for words in lines)
         return "lines of a class number and shares of the image" if fits else None
 
     def prepare(self, source: Input, options: Options) -> Options:
-        """Whose frames the files are, and the names of the classes that lie beside them."""
+        """Whose frames the files are, and the names of the classes that lie beside them; InputRefused for outlines."""
+        if refused := outlines(source):
+            raise refused
         self._frames([_stem(file.name) for file in source.files or [Path(source.name)]], source.name, options)
         folder = source.folder
         if options.categories is not None or folder is None:
@@ -94,6 +95,29 @@ class SaveTxt:
             return
         (self.frame_prefix,) = prefixes
         self.first_frame = min(1, *(int(match[2]) for match in found if match))
+
+
+def outlines(source: Input) -> InputRefused | None:
+    """The refusal of what `save_txt` writes of a model of segments or rotated boxes: corners, not boxes."""
+    lines = _first_lines(source.head)
+    longer = [words for words in lines if len(words) > 7]
+    if not longer or not all(len(words) >= 7 and _is_box(words) for words in lines):
+        return None
+    kind = "rotated boxes" if all(len(words) in (9, 10) for words in lines) else "polygons"
+    return InputRefused(
+        f"{source.name}: {kind}, not boxes: a class number and {len(longer[0]) - 1} numbers a line",
+        "log the same results as JSON, which has their boxes: docs/formats.md, Ultralytics",
+        code=OUTLINES,
+        curable=False,
+    )
+
+
+def _first_lines(head: bytes) -> list[list[bytes]]:
+    """The words of the first whole lines."""
+    lines = [line.split() for line in head.splitlines(keepends=True) if line.strip()][:LOOKED_AT]
+    if len(lines) > 1 and not head.endswith(b"\n"):
+        lines.pop()
+    return lines
 
 
 class _Sixth:
