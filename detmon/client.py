@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.silences import Ack, Silence
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
-    from detmon.datasets.records import Dataset, Item, ItemStatus
+    from detmon.datasets.records import Dataset, Item, ItemStatus, Version, VersionDetails, VersionDiff
     from detmon.declared.reading import Declarations
     from detmon.declared.records import Applied
     from detmon.demo import Story
@@ -705,6 +705,54 @@ class Client:
 
         with self.store.reading() as con:
             return datasets.every(con)
+
+    def create_dataset_version(
+        self,
+        dataset_id: str,
+        parent_version_id: str | None = None,
+        name: str = "",
+        *,
+        from_: str | Path | Sequence[str | Path] | None = None,
+        image_root: str | Path | None = None,
+        val: float | None = None,
+        salt: str | None = None,
+    ) -> VersionDetails:
+        """Freeze what is reviewed now, and what the parent holds: images with their corrected labels.
+
+        `from_` gives the labels instead: COCO files (pictures below `image_root`, or around them) or YOLO folders.
+        `val` is the share of images for validation, divided by `salt`; a parent's hold for its children.
+        """
+        from detmon import datasets
+        from detmon.datasets import given, versions
+
+        with self.store.reading() as con:
+            dataset = datasets.find(con, dataset_id)
+            parent = versions.find(con, parent_version_id, dataset) if parent_version_id else None
+        plan = versions.Plan(dataset, name, parent, val, salt)
+        labels = given.read(_names(from_), Path(image_root) if image_root else None) if from_ else None
+        return versions.create(self.store, plan, labels, self.now())
+
+    def list_versions(self, dataset_id: str | None = None) -> list[Version]:
+        """All versions (of one dataset), oldest first."""
+        from detmon import datasets
+        from detmon.datasets import versions
+
+        with self.store.reading() as con:
+            return versions.every(con, datasets.find(con, dataset_id) if dataset_id else None)
+
+    def show_version(self, version_id: str) -> VersionDetails:
+        """One version, by its id or a name that fits only one, with its lineage and classes."""
+        from detmon.datasets import versions
+
+        with self.store.reading() as con:
+            return versions.details(con, versions.find(con, version_id))
+
+    def diff_versions(self, a: str, b: str) -> VersionDiff:
+        """What differs from version `a` to version `b`: images added, removed, labelled otherwise; classes."""
+        from detmon.datasets import versions
+
+        with self.store.reading() as con:
+            return versions.diff(con, versions.find(con, a), versions.find(con, b))
 
     def configure_data_engine(
         self,

@@ -29,6 +29,7 @@ NOUNS: dict[str, str] = {
     "metric": "The metrics, and their values over time.",
     "alert": "Rules that watch metrics, and what they found.",
     "dataset": "Collections of predictions chosen for review.",
+    "version": "Frozen states of a dataset: images with their corrected labels, to train on.",
     "engine": "The data engine: which predictions people should look at.",
     "item": "Flagged predictions, and their place in the work.",
     "drift": "Whether the detections changed more than usual.",

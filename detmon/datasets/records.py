@@ -48,3 +48,78 @@ class ItemStatus(Record):
     prediction_id: str
     dataset_id: str
     status: str
+
+
+@dataclass(frozen=True)
+class VersionWarning(Record):
+    """What to bear in mind with a version or its export; `count`: how many items or boxes have it."""
+
+    code: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Version(Record):
+    """A version of a dataset: what was reviewed, frozen. `train`, `val` and `test` are numbers of items.
+
+    `left_out`: items whose reviews do not say all that a label needs; `origin`: where given labels were read;
+    `digest`: sha256 over the content.
+    """
+
+    id: str
+    dataset_id: str
+    dataset: str
+    parent_version_id: str | None
+    name: str
+    items: int
+    annotations: int
+    train: int
+    val: int
+    test: int
+    left_out: int
+    origin: str | None
+    digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class VersionDetails(Version):
+    """A version with its lineage: `parents` (nearest first) and `children` are ids of versions.
+
+    `classes`: objects by label; `reasons`: items left out by reason; `jobs` were trained on it, and made `models`.
+    """
+
+    classes: Mapping[str, int]
+    reasons: Mapping[str, int]
+    parents: tuple[str, ...]
+    children: tuple[str, ...]
+    jobs: tuple[str, ...]
+    models: tuple[str, ...]
+    warnings: tuple[VersionWarning, ...]
+
+
+@dataclass(frozen=True)
+class ItemChange(Record):
+    """An image that one of two versions lacks, or that they label differently: `added`, `removed` or `changed`."""
+
+    item_id: str
+    image_id: str
+    change: str
+    split_before: str | None
+    split_after: str | None
+    before: Sequence[Mapping[str, Any]] | None
+    after: Sequence[Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class VersionDiff(Record):
+    """What differs from version `a` to version `b`; `classes`: objects by label, before and after."""
+
+    a: str
+    b: str
+    added: int
+    removed: int
+    changed: int
+    classes: Mapping[str, Mapping[str, int]]
+    changes: tuple[ItemChange, ...]

@@ -59,6 +59,19 @@ def _of_json(text: str) -> Names | None:
         return None
 
 
+_QUOTED = re.compile(r'(- +|\d+ *: *)"(\\.|[^"\\])*"')
+"""An entry in double quotes, which is as JSON has it."""
+
+
+def _unquoted(name: str) -> str:
+    if name.startswith('"'):
+        try:
+            return str(json.loads(name))
+        except ValueError:
+            pass
+    return name.strip("'\"")
+
+
 def _of_yaml(text: str) -> Names:
     """The `names` of a YOLO data.yaml: a map `0: person`, a list of `- person`, or `[person, car]`."""
     after = re.split(r"^names:", text, maxsplit=1, flags=re.MULTILINE)[-1]
@@ -70,7 +83,7 @@ def _of_yaml(text: str) -> Names:
     else:
         entries = []
         for line in rest.splitlines():
-            entry = line.split(" #")[0].strip()
+            entry = line.strip() if _QUOTED.fullmatch(line.strip()) else line.split(" #")[0].strip()
             if entry and not line.startswith((" ", "-", "\t")) and not entry.startswith("#"):
                 break
             if entry and not entry.startswith("#"):
@@ -79,5 +92,5 @@ def _of_yaml(text: str) -> Names:
     for place, entry in enumerate(entries):
         match = re.fullmatch(r"(\d+)\s*:\s*(.+)", entry)
         number, name = (int(match[1]), match[2]) if match else (place, entry)
-        by_id[number] = name.strip().strip("'\"")
+        by_id[number] = _unquoted(name.strip())
     return Names(by_id, listed=True)

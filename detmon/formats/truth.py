@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+SPLITS = ("train", "val", "test")
+_ENTRY = re.compile(r"^(path|train|val|test):[ \t]*([^#\n\[]+)", re.M)
 FORMATS = "a COCO dataset, a YOLO folder (data.yaml), MOT gt.txt or CVAT XML"
 
 
 @dataclass(frozen=True)
 class TruthOptions:
-    """What the user says about ground truth (docs/feedback.md); None: not said."""
+    """What the user says about ground truth (docs/feedback.md); None: not said.
+
+    `splits_apart`: images of one name in two splits of a YOLO folder are two, named after their splits, too.
+    """
 
     image_id: str | None = None
     label: str | None = None
     source: str | None = None
+    splits_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,14 @@ class Truth:
 
     `boxes` hold places in `images` and `labels`; sides are pixels, or with `normalised` shares of the image's (a YOLO
     folder knows no sizes). `ignored` objects are regions that count neither way, `crowd` ones take any number of boxes.
-    `area` is as given, else the box's. `digest`: sha256 of the content.
+    `area` is as given, else the box's. `about`: what else is said of each image (COCO: its entry; YOLO: its `path` and
+    `split`; CVAT: its size). `digest`: sha256 of the content.
     """
 
     format: str
     digest: str
     images: list[str]
+    about: list[Mapping[str, Any]]
     labels: list[str]
     boxes: Boxes
     ignored: Flags
@@ -94,13 +103,17 @@ class _Made:
     digest: str
     options: TruthOptions
     images: dict[str, int] = field(default_factory=dict)
+    about: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     rows: list[tuple[int, int, float, float, float, float, bool, bool, float]] = field(default_factory=list)
     found: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def image(self, name: str) -> int:
+    def image(self, name: str, about: Mapping[str, Any] | None = None) -> int:
         """The place of an image, which is added when it is new."""
-        return self.images.setdefault(name, len(self.images))
+        place = self.images.setdefault(name, len(self.images))
+        if about:
+            self.about[place] = about
+        return place
 
     def add(
         self, image: int, label: str | None, box: Iterable[float], *, ignored: bool = False, crowd: bool = False,
@@ -139,7 +152,8 @@ class _Made:
         flags = (np.array(columns[6], bool), np.array(columns[7], bool))
         warnings = tuple(Warned(code, f"{n:,} {message}", n) for (code, message), n in self.found.items())
         return Truth(
-            *(format, self.digest, names, list(self.labels), boxes, *flags, np.array(columns[8], np.float64)),
+            *(format, self.digest, names, [self.about.get(k, {}) for k in range(len(names))], list(self.labels)),
+            *(boxes, *flags, np.array(columns[8], np.float64)),
             normalised=normalised,
             warnings=warnings,
         )
@@ -154,7 +168,7 @@ def _coco(made: _Made, content: bytes) -> Truth:
         images, boxes, kinds = (said[name] for name in ("images", "annotations", "categories"))
         names = {kind["id"]: str(kind["name"]) for kind in kinds}
         images = sorted(images, key=lambda image: (isinstance(image["id"], str), image["id"]))
-        places = {image["id"]: made.image(str(image["file_name"])) for image in images}
+        places = {image["id"]: made.image(str(image["file_name"]), image) for image in images}
     except KeyError as error:
         hint = f"it takes {FORMATS}"
         raise InputRefused(f"{made.name} is no COCO dataset: no {error}", hint, code="unknown_format") from None
@@ -185,35 +199,64 @@ def _coco(made: _Made, content: bytes) -> Truth:
 
 
 def _yolo(folder: Path, options: TruthOptions) -> Truth:
-    """`data.yaml`, `labels/…/NAME.txt`, and `images/…/NAME.jpg` where there are; a picture without text is empty."""
+    """`data.yaml`, and where it says so (or in `images/`, `labels/`) pictures and their texts; one without is empty."""
     lists = sorted(folder.glob("*.y*ml"), key=lambda file: (file.stem != "data", file.name))
-    if not lists or not (folder / "labels").is_dir():
+    places = _yolo_places(folder, lists[0]) if lists else []
+    if not any(labels.is_dir() for _, _, labels in places):
         lack = "labels/" if lists else "data.yaml"
         raise InputRefused(f"{folder} is no YOLO folder: no {lack}", f"it takes {FORMATS}", code="unknown_format")
     names = read_names(lists[0]).by_id
     digest = hashlib.sha256(lists[0].read_bytes())
     made = _Made(str(folder), "", options)
-    pictures = {
-        file.relative_to(folder / "images").with_suffix(""): file.relative_to(folder / "images")
-        for file in sorted((folder / "images").rglob("*"))
-        if file.suffix.lower() in PICTURES
-    }
-    texts = {
-        file.relative_to(folder / "labels").with_suffix(""): file for file in sorted((folder / "labels").rglob("*.txt"))
-    }
-    for stem in sorted({*pictures, *texts}):
-        image = made.image(_below_split(pictures.get(stem, stem)).as_posix())
-        if stem in texts:
-            content = texts[stem].read_bytes()
-            digest.update(f"{stem}\0{len(content)}\0".encode() + content)
-            _yolo_lines(made, image, content.decode("utf-8", "replace"), names)
+    for split, images, labels in places:
+        pictures = {_stem(file, images): file for file in _files(images) if file.suffix.lower() in PICTURES}
+        texts = {_stem(file, labels): file for file in _files(labels) if file.suffix == ".txt"}
+        for stem in sorted({*pictures, *texts}):
+            picture = pictures.get(stem)
+            whole = picture.relative_to(images) if picture else stem
+            side, name = (split, whole) if split or len(whole.parts) == 1 else (whole.parts[0], _below_split(whole))
+            about = {"path": picture, "split": side}
+            made_as = Path(side, name) if options.splits_apart and side else name
+            image = made.image(made_as.as_posix(), about)
+            if stem in texts:
+                content = texts[stem].read_bytes()
+                digest.update(f"{split}/{stem}\0{len(content)}\0".encode() + content)
+                _yolo_lines(made, image, content.decode("utf-8", "replace"), names)
     made.digest = digest.hexdigest()
     return made.done("yolo", normalised=True)
 
 
+def _yolo_places(folder: Path, data: Path) -> list[tuple[str | None, Path, Path]]:
+    """Splits, and where their pictures and texts lie: as `data.yaml` says, else the folders below `images`, `labels`.
+
+    As trainers do, the texts of `…/images/…` are looked for in `…/labels/…`.
+    """
+    said = {key: value.strip().strip("'\"") for key, value in _ENTRY.findall(data.read_text("utf-8-sig", "replace"))}
+    places: list[tuple[str | None, Path, Path]] = []
+    for split in SPLITS:
+        if not said.get(split):
+            continue
+        tried = [folder / said.get("path", "") / said[split], folder / said[split], folder / said[split].lstrip("./")]
+        images = next((place.resolve() for place in tried if place.is_dir()), None)
+        if images is not None and "images" in images.parts and images not in {place for _, place, _ in places}:
+            at = len(images.parts) - images.parts[::-1].index("images") - 1
+            places.append((split, images, Path(*images.parts[:at], "labels", *images.parts[at + 1 :])))
+    if any(labels.is_dir() for _, _, labels in places):
+        return places
+    return [(None, folder / "images", folder / "labels")]
+
+
 def _below_split(path: Path) -> Path:
-    """A path without its first folder (`train`, `val`), where it has one."""
-    return Path(*path.parts[1:]) if len(path.parts) > 1 else path
+    """A path without its first folder (`train`, `val`)."""
+    return Path(*path.parts[1:])
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _stem(file: Path, folder: Path) -> Path:
+    return file.relative_to(folder).with_suffix("")
 
 
 def _yolo_lines(made: _Made, image: int, text: str, names: Any) -> None:
@@ -288,7 +331,7 @@ def _cvat(made: _Made, content: bytes) -> Truth:
         if not seen:
             seen.append(tag)
         if tag == "image":
-            at[:] = [made.image(attributes["name"])]
+            at[:] = [made.image(attributes["name"], attributes)]
         elif tag == "box" and at:
             left, top, right, bottom = (float(attributes[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
             made.add(at[0], attributes["label"], (left, top, right - left, bottom - top))

@@ -1,0 +1,1 @@
+SELECT salt, val_share FROM dataset_versions WHERE id = $version
