@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.prometheus import Exported
     from detmon.prune import Pruned
     from detmon.quality.records import QualityReport
+    from detmon.review.records import ReviewExported, ReviewImported
 
 
 class Client:
@@ -226,6 +227,42 @@ class Client:
             model = models.find(con, model_id).id if model_id else None
             wanted = {"model": model, "prediction": prediction_id, "type": type, "waiting": waiting or None}
             return feedback.listed(con, **wanted, limit=limit)  # type: ignore[arg-type]
+
+    # --- review ---
+
+    def export_review(
+        self,
+        dataset_id: str,
+        format: str,
+        out: str | Path,
+        *,
+        status: str = "needs_review",
+        limit: int | None = None,
+        min_confidence: float | None = None,
+        image_root: str | None = None,
+        url_prefix: str | None = None,
+    ) -> ReviewExported:
+        """Write the items of a dataset as `format` (label-studio, cvat, coco, csv, html) into the file `out`.
+
+        Boxes below `min_confidence` are not shown and not judged; `image_root` and `url_prefix` say where the images
+        are (docs/review.md).
+        """
+        from detmon.review import out as review
+
+        wanted = review.wanted(dataset_id, status, limit, min_confidence, image_root, url_prefix)
+        return review.export(self.store, wanted, format, Path(out).expanduser())
+
+    def import_review(
+        self, source: str | Path, *, boxes_only: bool = False, reviewer: str | None = None
+    ) -> ReviewImported:
+        """Take a reviewed file back; each review is taken once, a newer version of it replaces the older one.
+
+        `boxes_only`: the boxes were judged, and nothing is said of missed objects. `reviewer` names who reviewed where
+        the file does not.
+        """
+        from detmon.review import back
+
+        return back.import_file(self.store, str(source), back.Options(boxes_only, reviewer), self.now())
 
     # --- configuration ---
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from detmon.records import Record
 from detmon.reviewed import KINDS
 from detmon.store import Connection, statement
 
@@ -21,6 +22,25 @@ TYPES = KINDS
 SCOPES = ("boxes_only", "exhaustive")
 LATE = "feedback"
 """What the quarantine calls the source of a verdict that waited, and then contradicted its prediction."""
+
+
+@dataclass(frozen=True)
+class VerdictWarning(Record):
+    """A finding about a file of verdicts; `count`: how many rows or images have it."""
+
+    code: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Rejection(Record):
+    """A row that is not stored, and why. `line` counts from 1 (rows, for Parquet; tasks, for review tools)."""
+
+    line: int
+    field: str | None
+    code: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ NOUNS: dict[str, str] = {
     "drift": "Whether the detections changed more than usual.",
     "baseline": "The normal that a model is compared with.",
     "feedback": "Verdicts of people on boxes and images.",
+    "review": "Items out to reviewers and their tools, verdicts back in.",
     "quality": "Precision and recall, from reviews or ground truth.",
     "export": "What other programs can read: the text format of Prometheus.",
     "config": "The settings in force.",

@@ -14,11 +14,12 @@ from uuid import uuid4
 from detmon import failpoints, verdicts
 from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.feedback.reading import Columns, load
-from detmon.feedback.records import Feedback, FeedbackWarning, Imported, Rejection
+from detmon.feedback.records import Feedback, Imported
 from detmon.formats import Source
 from detmon.formats.inputs import Input
 from detmon.formats.remote import opened
 from detmon.store import Connection, Store, connect, statement, transaction
+from detmon.verdicts import Rejection, VerdictWarning
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,15 +165,15 @@ def _written(store: Store, staging: Connection, name: str, format: str, columns:
     )
 
 
-def _warnings(columns: Columns, zoneless: int, written: verdicts.Written) -> Iterator[FeedbackWarning]:
+def _warnings(columns: Columns, zoneless: int, written: verdicts.Written) -> Iterator[VerdictWarning]:
     for name, meant in columns.unknown().items():
         also = f" (did you mean `{meant}`?)" if meant else ""
-        yield FeedbackWarning("unknown_field", f"`{name}` is not a field{also}", 1)
+        yield VerdictWarning("unknown_field", f"`{name}` is not a field{also}", 1)
     if zoneless:
-        yield FeedbackWarning("no_zone", f"{zoneless:,} times have no zone: read as UTC", zoneless)
+        yield VerdictWarning("no_zone", f"{zoneless:,} times have no zone: read as UTC", zoneless)
     if written.conflicts:
         message = f"{written.conflicts:,} images are exhaustive and boxes_only for one reviewer: the later row counts"
-        yield FeedbackWarning("scope_conflict", message, written.conflicts)
+        yield VerdictWarning("scope_conflict", message, written.conflicts)
     if written.vague:
         message = f"{written.vague:,} {VAGUE}"
-        yield FeedbackWarning("whole_image", message, written.vague)
+        yield VerdictWarning("whole_image", message, written.vague)

@@ -7,25 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from detmon.records import Record
-
-
-@dataclass(frozen=True)
-class FeedbackWarning(Record):
-    """A finding about the rows of a file; `count`: how many rows or images have it."""
-
-    code: str
-    message: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Rejection(Record):
-    """A row that is not stored, and why. `line` counts from 1 (rows, for Parquet)."""
-
-    line: int
-    field: str | None
-    code: str
-    reason: str
+from detmon.verdicts import Rejection, VerdictWarning
 
 
 @dataclass(frozen=True)
@@ -39,7 +21,7 @@ class Imported(Record):
     waiting: int
     rejected: int
     rejections: tuple[Rejection, ...]
-    warnings: tuple[FeedbackWarning, ...]
+    warnings: tuple[VerdictWarning, ...]
 
 
 @dataclass(frozen=True)
@@ -95,4 +77,4 @@ class Matched(Record):
     recall: float | None
     f1: float | None
     tide: Mapping[str, int]
-    warnings: tuple[FeedbackWarning, ...]
+    warnings: tuple[VerdictWarning, ...]

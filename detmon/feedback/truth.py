@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from detmon import evaluation, failpoints, verdicts
 from detmon.evaluation import Joined, Rules
-from detmon.feedback.records import FeedbackWarning, Matched
+from detmon.feedback.records import Matched
 from detmon.formats.remote import spoken
 from detmon.formats.truth import TruthOptions, read_truth
 from detmon.matching import Matches, served
 from detmon.store import Store, statement, transaction
 from detmon.times import Period
+from detmon.verdicts import VerdictWarning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +75,7 @@ def match(
         recall=figures.recall,
         f1=figures.f1,
         tide=figures.tide,
-        warnings=tuple(FeedbackWarning(one.code, one.message, one.count) for one in joined.warnings),
+        warnings=tuple(VerdictWarning(one.code, one.message, one.count) for one in joined.warnings),
     )
 
 

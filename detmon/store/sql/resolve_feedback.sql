@@ -9,14 +9,14 @@ WITH found AS (
   FROM unresolved u JOIN predictions p ON p.prediction_id = u.prediction_id AND p.batch_id >= $first_batch),
 placed AS (
   SELECT *, CASE
-    WHEN named IS NULL THEN CASE WHEN n_detections = 1 AND type <> 'missed_object' AND origin <> 'match' THEN 0 END
+    WHEN named IS NULL THEN CASE WHEN n_detections = 1 AND type <> 'missed_object' AND origin NOT IN ('match', 'review') THEN 0 END
     WHEN regexp_matches(named, '^\d{1,9}$') AND CAST(named AS INTEGER) < n_detections THEN CAST(named AS INTEGER)
     ELSE list_position(list_transform(detections, lambda d: d.detection_id), detection) - 1 END AS place
   FROM found),
 described AS (
   SELECT *, detections[place + 1].label AS label, detections[place + 1].confidence AS confidence FROM placed)
 SELECT n, model_id, ts AS predicted_at, place AS detection_index, label, confidence,
-  detection IS NULL AND type <> 'missed_object' AND origin <> 'match' AND n_detections > 1 AS vague, CASE
+  detection IS NULL AND type <> 'missed_object' AND origin NOT IN ('match', 'review') AND n_detections > 1 AS vague, CASE
     WHEN detection IS NOT NULL AND place IS NULL THEN {field: 'detection_index', code: 'no_such_detection',
       reason: 'no detection ' || left(detection, 80) || ': the image has ' || n_detections}
     WHEN type = 'wrong_label' AND true_label = label THEN {field: 'true_label', code: 'label_not_wrong',

@@ -1,0 +1,95 @@
+"""`detmon review`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detmon.cli import options, output
+
+if TYPE_CHECKING:
+    from detmon.review.records import ReviewExported, ReviewImported
+
+app = options.noun()
+
+SHOWN = 20
+"""So many rejections are named on stderr."""
+Dataset = Annotated[str, typer.Option(help="The dataset's id or name.")]
+Status = Annotated[str, typer.Option(help="needs_review, reviewed, ignored or all.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="So many items at most (default: all).")]
+MinConfidence = Annotated[
+    float | None, typer.Option(help="Boxes below are not shown, and not judged (default: all are).")
+]
+Root = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Where the images lie that the log names by relative paths.")
+]
+Prefix = Annotated[
+    str | None, typer.Option(metavar="URL", help="The address under which the tool finds what is below --image-root.")
+]
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    dataset: Dataset,
+    format: Annotated[str, typer.Option(help="label-studio, cvat, coco, csv, or html: a page for the browser.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    status: Status = "needs_review",
+    limit: Limit = None,
+    min_confidence: MinConfidence = None,
+    image_root: Root = None,
+    url_prefix: Prefix = None,
+    json: options.Json = False,
+) -> None:
+    """Write flagged items as a file for reviewers, with the model's boxes to correct.
+
+    Example: detmon review export --dataset review --format html --out review.html --image-root images
+    """
+    done = options.client(ctx).export_review(
+        dataset, format, out, status=status, limit=limit, min_confidence=min_confidence, image_root=image_root,
+        url_prefix=url_prefix,
+    )  # fmt: skip
+    for warning in done.warnings:
+        output.warn(warning.message)
+    output.document(done) if json else _show_export(done)
+
+
+def _show_export(done: ReviewExported) -> None:
+    output.line(f"{done.items:,} items, {done.boxes:,} boxes to judge: {done.file}")
+    if done.labels:
+        output.line(f"labels for the tool: {done.labels}")
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(help="What the tool exported; - is standard input.")],
+    boxes_only: Annotated[
+        bool, typer.Option("--boxes-only", help="Only the boxes were judged: nothing is said of missed objects.")
+    ] = False,
+    reviewer: Annotated[str | None, typer.Option(help="Who reviewed, where the file names nobody.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Take a reviewed file: Label Studio's JSON, CVAT XML, COCO, the CSV, or the file of the review page.
+
+    Example: detmon review import project-1-at-2026-11-20.json
+    """
+    done = options.client(ctx).import_review(file, boxes_only=boxes_only, reviewer=reviewer)
+    _show_import(done, json=json)
+
+
+def _show_import(done: ReviewImported, *, json: bool) -> None:
+    for warning in done.warnings:
+        output.warn(f"{done.file}: {warning.code}: {warning.message}")
+    for row in done.rejections[:SHOWN]:
+        output.problem(f"{done.file}:{row.line}: {row.reason}")
+    if done.rejected:
+        output.note(f"{done.rejected:,} rejected; `detmon quarantine list --file {done.file}` shows them")
+    if json:
+        output.document(done)
+        return
+    output.line(f"{done.items:,} items reviewed" + (f", {done.skipped:,} not" if done.skipped else ""))
+    output.pairs({f"  {name}": count for name, count in done.feedback.items()})
+    output.line(f"{done.accepted:,} verdicts" + (f", {done.duplicates:,} duplicates" if done.duplicates else ""))

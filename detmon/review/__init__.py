@@ -1,0 +1,1 @@
+"""Reviews: items out to people and their tools, verdicts back in (docs/review.md)."""

@@ -1,0 +1,135 @@
+"""CVAT: "CVAT for images 1.1" XML out and in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from detmon.review.looks import Found, Look, Shape, boxes_in, numbers, upright
+from detmon.review.tasks import Task
+from detmon.review.xml import tree
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+ID, SCORE = "detmon_id", "score"
+DECLARED = {ID: "text", SCORE: "text"}
+OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+
+
+def name_of(task: Task) -> str:
+    """An image's name: the item, then the file, so that equal names stay apart; a least confidence goes along."""
+    item = task.item_id if task.least is None else f"{task.item_id}@{task.least:g}"
+    return f"{item}/{task.image_id.rpartition('/')[2] or task.image_id}"
+
+
+def labels_json(labels: Iterable[str]) -> str:
+    """The labels as CVAT's "Raw" constructor takes them: without their attributes the ids are lost."""
+    attributes = [
+        {"name": name, "mutable": False, "input_type": kind, "default_value": "", "values": [""]}
+        for name, kind in DECLARED.items()
+    ]
+    return json.dumps([{"name": label, "type": "rectangle", "attributes": attributes} for label in labels], indent=1)
+
+
+def written(tasks: Sequence[Task], labels: Iterable[str]) -> bytes:
+    """The document."""
+    from xml.etree import ElementTree as xml
+
+    root = xml.Element("annotations")
+    xml.SubElement(root, "version").text = "1.1"
+    meta = xml.SubElement(xml.SubElement(xml.SubElement(root, "meta"), "task"), "labels")
+    for label in labels:
+        one = xml.SubElement(meta, "label")
+        xml.SubElement(one, "name").text = label
+        declared = xml.SubElement(one, "attributes")
+        for name, kind in DECLARED.items():
+            attribute = xml.SubElement(declared, "attribute")
+            said = {"name": name, "mutable": "False", "input_type": kind, "default_value": "", "values": ""}
+            for key, value in said.items():
+                xml.SubElement(attribute, key).text = value
+    for number, task in enumerate(tasks):
+        _image(root, number, task)
+    xml.indent(root)
+    found: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return found
+
+
+def _image(root: Element, number: int, task: Task) -> None:
+    from xml.etree import ElementTree as xml
+
+    size = {} if task.size is None else {"width": str(task.size[0]), "height": str(task.size[1])}
+    image = xml.SubElement(root, "image", {"id": str(number), "name": name_of(task), **size})
+    for box, (x, y, w, h) in boxes_in(task.boxes):
+        sides = {"xtl": x, "ytl": y, "xbr": x + w, "ybr": y + h}
+        drawn = {"label": box.label, "occluded": "0", **{key: f"{side:.2f}" for key, side in sides.items()}}
+        shape = xml.SubElement(image, "box", {**drawn, "source": "auto"})
+        xml.SubElement(shape, "attribute", name=ID).text = box.id
+        if box.confidence is not None:
+            xml.SubElement(shape, "attribute", name=SCORE).text = f"{box.confidence:g}"
+
+
+def read(found: Found, content: bytes) -> None:
+    """The looks in a document: every image of it was reviewed. Raises InputRefused, OperationError."""
+    root = tree(content, found.name)
+    if root.tag != "annotations":
+        raise found.refuse("is no CVAT XML", 'export it as "CVAT for images 1.1"')
+    if root.find("track") is not None:
+        raise found.refuse("is CVAT XML for video", 'export it as "CVAT for images 1.1"', "region_type")
+    for line, image in enumerate(root.iter("image"), 1):
+        found.looks.append(_look(found, line, image))
+
+
+def _look(found: Found, line: int, image: Element) -> Look:
+    first, _, rest = image.get("name", "").partition("/")
+    item, _, least = first.partition("@")
+    shapes, unclear = [], []
+    for one in image:
+        if one.tag in OTHER_SHAPES:
+            found.reject(line, one.tag, "region_type", f"a region is no box: {one.tag}", dict(one.attrib))
+        elif one.tag != "box":
+            continue
+        elif shape := _shape(found, line, one):
+            shapes.append(shape)
+            continue
+        unclear.append(_attribute(one) or "")
+    span = numbers((0, 0, image.get("width"), image.get("height")))
+    return Look(
+        line=line,
+        item=item if rest and item.startswith("it_") else None,
+        name=image.get("name"),
+        least=_number(least),
+        shapes=shapes,
+        unclear=unclear,
+        complete=not unclear,
+        span=span[2:] if span else None,
+        size=(int(span[2]), int(span[3])) if span else None,
+    )
+
+
+def _shape(found: Found, line: int, box: Element) -> Shape | None:
+    try:
+        left, top, right, bottom = (float(box.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
+        degrees = float(box.get("rotation", "0"))
+    except ValueError:
+        left = top = right = bottom = degrees = 0.0
+    xywh = numbers((left, top, right - left, bottom - top))
+    if xywh is None:
+        found.reject(line, "box", "bad_box", "a box has no area", dict(box.attrib))
+        return None
+    if degrees:
+        found.warn("rotated_box", "regions are turned: the upright box around each is taken")
+        xywh = upright(xywh, degrees, (xywh[0] + xywh[2] / 2, xywh[1] + xywh[3] / 2))
+    return Shape(_attribute(box), box.get("label"), xywh)
+
+
+def _attribute(shape: Element) -> str | None:
+    return next((one.text for one in shape.iter("attribute") if one.get("name") == ID and one.text), None)
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,153 @@
+"""Items go out for review: a file for a tool, a table, or a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from detmon import datasets, failpoints
+from detmon.errors import OperationError, UnknownName, UsageError
+from detmon.review import coco, cvat, label_studio, page, table, tasks
+from detmon.review.records import ReviewExported
+from detmon.review.tasks import WEB, Places, Task
+from detmon.store import Store
+from detmon.verdicts import VerdictWarning
+
+FORMATS = ("label-studio", "cvat", "coco", "csv", "html")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which items go out, and where their images are; `least`: boxes below this confidence are not judged."""
+
+    dataset: str
+    status: str = "needs_review"
+    limit: int | None = None
+    least: float | None = None
+    places: Places = Places()
+
+
+def wanted(
+    dataset: str, status: str, limit: int | None, least: float | None, root: str | None, prefix: str | None
+) -> Wanted:
+    """Raises UsageError for values that cannot be."""
+    if least is not None and not 0 <= least <= 1:
+        raise UsageError(f"--min-confidence {least:g} is not between 0 and 1")
+    return Wanted(dataset, status, limit, least, tasks.check_places(root, prefix))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tasks of a dataset, and all labels that their models give."""
+
+    dataset_id: str
+    name: str
+    tasks: Sequence[Task]
+    labels: Sequence[str]
+
+
+def choose(store: Store, wanted: Wanted) -> Chosen:
+    """The items to review. Raises UnknownName for a dataset or a status."""
+    with store.reading() as con:
+        dataset_id = datasets.find(con, wanted.dataset)
+        name = next(one.name for one in datasets.every(con) if one.id == dataset_id)
+        found = tasks.read(con, dataset_id, wanted.status, wanted.limit, wanted.least)
+        labels = tasks.labels(con, found)
+    return Chosen(dataset_id, name, [wanted.places.placed(one) for one in found], labels)
+
+
+def export(store: Store, wanted: Wanted, format: str, file: Path) -> ReviewExported:
+    """Write a file for reviewers; it is there whole, or not at all.
+
+    Raises UnknownName, and UsageError for a table with verdicts that would be lost.
+    """
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    if format == "csv":
+        table.check_replaceable(file)
+    chosen = choose(store, wanted)
+    labels = None
+    if format == "label-studio":
+        content: str | bytes = _json([label_studio.written(task) for task in chosen.tasks])
+        labels = _beside(file, ".labels.xml", label_studio.config(chosen.labels))
+    elif format == "cvat":
+        content = cvat.written(chosen.tasks, chosen.labels)
+        labels = _beside(file, ".labels.json", cvat.labels_json(chosen.labels))
+    elif format == "coco":
+        content = _json(coco.written(chosen.tasks, chosen.labels))
+    elif format == "csv":
+        content = table.written(chosen.tasks)
+    else:
+        content = page.written(chosen.dataset_id, chosen.name, chosen.tasks, chosen.labels, file)
+    write(file, content)
+    unsized = [task for task in chosen.tasks if task.boxes and not task.size] if format == "label-studio" else []
+    boxes = sum(len(task.boxes) for task in chosen.tasks) - sum(len(task.boxes) for task in unsized)
+    return ReviewExported(
+        dataset_id=chosen.dataset_id,
+        format=format,
+        file=str(file),
+        labels=labels,
+        items=len(chosen.tasks),
+        boxes=boxes,
+        without_boxes=len(unsized),
+        warnings=tuple(warnings(chosen.tasks, format)),
+    )
+
+
+def warnings(chosen: Sequence[Task], format: str) -> Iterator[VerdictWarning]:
+    """What reviewers will miss in the tool."""
+    found = {
+        "no_image_size": [task for task in chosen if task.boxes and not task.size and format == "label-studio"],
+        "box_missing": [task for task in chosen if any(box.xywh is None for box in task.detections)],
+        "image_not_served": [task for task in chosen if not _opens(task, format)],
+    }
+    said = {
+        "no_image_size": "images go without their boxes: their size is not known (--image-root reads it from local files)",
+        "box_missing": "images have detections without a box: nothing can be said of these",
+        "image_not_served": _unserved(format),
+    }
+    for code, some in found.items():
+        if some:
+            yield VerdictWarning(code, f"{len(some):,} {said[code]}", len(some))
+
+
+def _opens(task: Task, format: str) -> bool:
+    """Whether the tool will find the image at the task's address."""
+    if format == "label-studio":
+        return label_studio.is_served(task.address)
+    if format == "html":
+        return urlsplit(task.address).scheme in WEB if task.local is None else task.local.is_file()
+    return True
+
+
+def _unserved(format: str) -> str:
+    if format == "html":
+        return "images are not found by a browser: --image-root DIR, or --image-root and --url-prefix"
+    return "images have an address that Label Studio cannot open: --url-prefix names where they are served"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _beside(file: Path, ending: str, content: str) -> str:
+    """Write what the tool needs to know of labels beside the file."""
+    other = file.with_name(file.stem + ending)
+    write(other, content + "\n")
+    return str(other)
+
+
+def write(file: Path, content: str | bytes) -> None:
+    """Put a file there at once. Raises OperationError."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        failpoints.reach("review.export")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OperationError(f"cannot write {file}: {error.strerror or error}") from None
