@@ -34,7 +34,7 @@ Prefix = Annotated[
 def export(
     ctx: typer.Context,
     dataset: Dataset,
-    format: Annotated[str, typer.Option(help="label-studio, cvat, coco, csv, or html: a page for the browser.")],
+    format: Annotated[str, typer.Option(help="label-studio, cvat, coco or csv.")],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     status: Status = "needs_review",
     limit: Limit = None,
@@ -45,7 +45,7 @@ def export(
 ) -> None:
     """Write flagged items as a file for reviewers, with the model's boxes to correct.
 
-    Example: detmon review export --dataset review --format html --out review.html --image-root images
+    Example: detmon review export --dataset review --format label-studio --out tasks.json
     """
     done = options.client(ctx).export_review(
         dataset, format, out, status=status, limit=limit, min_confidence=min_confidence, image_root=image_root,

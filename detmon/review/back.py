@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -18,7 +18,7 @@ from detmon.formats.inputs import Input
 from detmon.formats.remote import opened
 from detmon.review import coco, cvat, label_studio, table, tasks
 from detmon.review.judging import Region, Verdict, judge
-from detmon.review.looks import Found, Look
+from detmon.review.looks import Found, Look, Unusable
 from detmon.review.records import ReviewImported
 from detmon.review.tasks import Task
 from detmon.store import Connection, Store, statement, transaction
@@ -144,11 +144,7 @@ def take(store: Store, found: Found, options: Options, now: datetime) -> ReviewI
     """Write what was said of the items of this store. Raises InputRefused where none of them is here."""
     with store.reading() as con:
         targets = _Targets(con, found.looks)
-        looks = [(look, task) for look in found.looks if (task := _target(found, targets, look)) is not None]
-        if found.looks and not looks:
-            example = found.looks[0].item or found.looks[0].name or found.looks[0].prediction
-            hint = "it belongs to another store or dataset: --db PATH names the store"
-            raise InputRefused(f"{found.name}: none of its items is here (it has {example})", hint, code="no_such_item")
+        looks = [*_with_items(found, targets)]
         earlier = _earlier(con, [task.prediction_id for _, task in looks])
     rows = _Rows(found, options, now, earlier)
     for look, task in looks:
@@ -174,6 +170,25 @@ def take(store: Store, found: Found, options: Options, now: datetime) -> ReviewI
     )
 
 
+def _with_items(found: Found, targets: _Targets) -> Iterator[tuple[Look, Task]]:
+    """The looks whose items are here. Raises InputRefused when none is."""
+    here = 0
+    for look in found.looks:
+        try:
+            task = _target(targets, look)
+        except Unusable as why:
+            found.reject(look.line, why, look.item or look.prediction or look.name)
+            continue
+        here += 1
+        if look.item is None and look.prediction is None:
+            found.warn("joined_by_name", "images have lost our ids: joined by their names")
+        yield look, task
+    if found.looks and not here:
+        example = found.looks[0].item or found.looks[0].prediction or found.looks[0].name
+        hint = "it belongs to another store or dataset: --db PATH names the store"
+        raise InputRefused(f"{found.name}: none of its items is here (it has {example})", hint, code="no_such_item")
+
+
 class _Targets:
     """The items that a file may speak of."""
 
@@ -197,35 +212,29 @@ def _base(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _target(found: Found, targets: _Targets, look: Look) -> Task | None:
-    """The item of a look; None, and a rejection, where there is none."""
+def _target(targets: _Targets, look: Look) -> Task:
+    """The item of a look. Raises Unusable where there is none."""
     if look.item is not None:
         task = targets.by_id.get(look.item)
         if task is None:
-            return found.reject(look.line, "item", "no_such_item", f"no item {look.item[:40]} in this store", look.item)
+            raise Unusable("item", "no_such_item", f"no item {look.item[:40]} in this store")
         if look.prediction not in (None, task.prediction_id):
             reason = f"item {look.item} is of another prediction than {str(look.prediction)[:40]}"
-            return found.reject(look.line, "prediction_id", "other_prediction", reason, look.prediction)
+            raise Unusable("prediction_id", "other_prediction", reason)
         return task
     if look.prediction is not None:
         task = targets.by_prediction.get(look.prediction)
         if task is None:
             reason = f"prediction {look.prediction[:40]} is no item of this store"
-            return found.reject(look.line, "prediction_id", "no_such_item", reason, look.prediction)
+            raise Unusable("prediction_id", "no_such_item", reason)
         return task
-    return _named(found, targets, look)
-
-
-def _named(found: Found, targets: _Targets, look: Look) -> Task | None:
-    """The item whose image has this name, where it is the only one, and the file has the name once."""
     name = look.name or ""
     some = targets.by_name.get(name) or targets.by_name.get(_base(name)) or []
     if not some:
-        return found.reject(look.line, "file_name", "no_such_item", f"no item has an image {name[:80]!r}", name)
+        raise Unusable("file_name", "no_such_item", f"no item has an image {name[:80]!r}")
     if len(some) > 1 or targets.claimed[_base(name)] > 1:
-        reason = f"{name[:80]!r} may be one of several images: the file has lost our ids"
-        return found.reject(look.line, "file_name", "ambiguous_image", reason, name)
-    found.warn("joined_by_name", "images have lost our ids: joined by their names")
+        reason = f"{name[:80]!r} may be one of several images, and our ids are lost"
+        raise Unusable("file_name", "ambiguous_image", reason)
     return some[0]
 
 
@@ -259,10 +268,13 @@ class _Rows:
         """The verdicts of one look; what contradicts itself or the prediction is rejected."""
         if look.at is not None and look.at > self.now + timedelta(days=1):
             reason = f"reviewed at {look.at:%Y-%m-%d %H:%M}, which is in the future"
-            return self.found.reject(look.line, "updated_at", "time_range", reason)
-        said, look = self._said(look, task)
-        if said is None:
-            return None
+            self.found.reject(look.line, Unusable("updated_at", "time_range", reason))
+            return
+        try:
+            said, look = self._said(look, task)
+        except Unusable as why:
+            self.found.reject(look.line, why)
+            return
         complete = look.complete and not self.options.boxes_only
         if complete and not said:
             said = [Verdict("correct")]  # it was looked at, and there is nothing to say
@@ -271,17 +283,15 @@ class _Rows:
         for number, verdict in enumerate(said):
             key = f"{start}-{_short(verdict.region or str(verdict.index), at if look.at is None else None, number)}"
             self._row(look.line, key, task, verdict, "exhaustive" if complete else "boxes_only", reviewer, at)
-        return None
 
-    def _said(self, look: Look, task: Task) -> tuple[list[Verdict] | None, Look]:
+    def _said(self, look: Look, task: Task) -> tuple[list[Verdict], Look]:
         task = replace(task, least=look.least)
         if look.shapes is None:
             return self._checked(look, task)
         size = task.size or look.size
         if look.shapes and look.span == (100.0, 100.0) and size is None:
             reason = "the size of the image is known neither here nor in the file"
-            self.found.reject(look.line, "original_width", "no_image_size", reason)
-            return None, look
+            raise Unusable("original_width", "no_image_size", reason)
         across, down = 1.0, 1.0
         if look.span and size:
             across, down = size[0] / look.span[0], size[1] / look.span[1]
@@ -292,7 +302,7 @@ class _Rows:
         found = judge(task.boxes, regions, look.unclear, size, self.options.iou)
         for one in [one for one in found if one.type == "wrong_label" and one.true_label is None]:
             reason = f"the box {one.region} came back without a label"
-            self.found.reject(look.line, "label", "missing_field", reason)
+            self.found.reject(look.line, Unusable("label", "missing_field", reason))
             look = replace(look, complete=False)
             found.remove(one)
         return found, look
@@ -303,10 +313,10 @@ class _Rows:
         for one in look.verdicts:
             if one.index is None and one.type != "missed_object" and task.detections:
                 reason = f"{one.type} without detection_index, on an image with detections"
-                self.found.reject(look.line, "detection_index", "missing_field", reason)
+                self.found.reject(look.line, Unusable("detection_index", "missing_field", reason))
             elif one.index is None and one.type not in ("missed_object", "correct"):
                 reason = f"{one.type}, on an image without detections"
-                self.found.reject(look.line, "detection_index", "no_such_detection", reason)
+                self.found.reject(look.line, Unusable("detection_index", "no_such_detection", reason))
             else:
                 good.append(one)
         return good, replace(look, complete=look.complete and len(good) == len(look.verdicts))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from detmon.review.looks import Found, Look, Shape, boxes_in, numbers
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers
 from detmon.review.tasks import Task
 
 
 def written(tasks: Sequence[Task], labels: Iterable[str]) -> dict[str, Any]:
     """The dataset; all ids are whole numbers from 1."""
     kinds = {label: number for number, label in enumerate(labels, 1)}
-    images, annotations = [], []
+    images: list[Any] = []
+    annotations: list[Any] = []
     for number, task in enumerate(tasks, 1):
         size = {} if task.size is None else {"width": task.size[0], "height": task.size[1]}
         address = {} if task.address == task.image_id else {"coco_url": task.address}
@@ -51,17 +52,11 @@ def _look(
     for one in annotations:
         own = one.get("attributes")
         key = own.get("detmon_id") if isinstance(own, Mapping) else None
-        xywh = numbers(one.get("bbox") or ())
-        if xywh is None:
-            found.reject(line, "bbox", "bad_box", "an annotation has no box with an area", one)
-        elif one.get("iscrowd"):
-            found.reject(line, "iscrowd", "region_type", "an annotation is a crowd, not one object", one)
-        elif one["category_id"] not in names:
-            found.reject(line, "category_id", "no_such_category", f"no category {one['category_id']}", one)
-        else:
-            shapes.append(Shape(key if isinstance(key, str) else None, names[one["category_id"]], xywh))
-            continue
-        unclear.append(str(key or ""))
+        try:
+            shapes.append(_shape(one, key if isinstance(key, str) else None, names))
+        except Unusable as why:
+            found.reject(line, why, one)
+            unclear.append(str(key or ""))
     item, prediction, least = (about.get(key) for key in ("item", "prediction_id", "min_confidence"))
     size = numbers((0, 0, image.get("width"), image.get("height")))
     return Look(
@@ -76,3 +71,14 @@ def _look(
         span=size[2:] if size else None,
         size=(int(size[2]), int(size[3])) if size else None,
     )
+
+
+def _shape(one: Mapping[str, Any], key: str | None, names: Mapping[Any, str]) -> Shape:
+    xywh = numbers(one.get("bbox") or ())
+    if xywh is None:
+        raise Unusable("bbox", "bad_box", "an annotation has no box with an area")
+    if one.get("iscrowd"):
+        raise Unusable("iscrowd", "region_type", "an annotation is a crowd, not one object")
+    if one.get("category_id") not in names:
+        raise Unusable("category_id", "no_such_category", f"no category {one.get('category_id')}")
+    return Shape(key, names[one["category_id"]], xywh)

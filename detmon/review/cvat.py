@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from detmon.review.looks import Found, Look, Shape, boxes_in, numbers, upright
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers, upright
 from detmon.review.tasks import Task
 from detmon.review.xml import tree
 
@@ -86,14 +86,13 @@ def _look(found: Found, line: int, image: Element) -> Look:
     item, _, least = first.partition("@")
     shapes, unclear = [], []
     for one in image:
-        if one.tag in OTHER_SHAPES:
-            found.reject(line, one.tag, "region_type", f"a region is no box: {one.tag}", dict(one.attrib))
-        elif one.tag != "box":
+        if one.tag != "box" and one.tag not in OTHER_SHAPES:
             continue
-        elif shape := _shape(found, line, one):
-            shapes.append(shape)
-            continue
-        unclear.append(_attribute(one) or "")
+        try:
+            shapes.append(_shape(found, one))
+        except Unusable as why:
+            found.reject(line, why, {"shape": one.tag, **one.attrib})
+            unclear.append(_attribute(one) or "")
     span = numbers((0, 0, image.get("width"), image.get("height")))
     return Look(
         line=line,
@@ -108,7 +107,9 @@ def _look(found: Found, line: int, image: Element) -> Look:
     )
 
 
-def _shape(found: Found, line: int, box: Element) -> Shape | None:
+def _shape(found: Found, box: Element) -> Shape:
+    if box.tag != "box":
+        raise Unusable(box.tag, "region_type", f"a region is no box: {box.tag}")
     try:
         left, top, right, bottom = (float(box.get(side, "nan")) for side in ("xtl", "ytl", "xbr", "ybr"))
         degrees = float(box.get("rotation", "0"))
@@ -116,8 +117,7 @@ def _shape(found: Found, line: int, box: Element) -> Shape | None:
         left = top = right = bottom = degrees = 0.0
     xywh = numbers((left, top, right - left, bottom - top))
     if xywh is None:
-        found.reject(line, "box", "bad_box", "a box has no area", dict(box.attrib))
-        return None
+        raise Unusable("box", "bad_box", "a box has no area")
     if degrees:
         found.warn("rotated_box", "regions are turned: the upright box around each is taken")
         xywh = upright(xywh, degrees, (xywh[0] + xywh[2] / 2, xywh[1] + xywh[3] / 2))

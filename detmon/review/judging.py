@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from detmon.review.tasks import XYWH, Box, Size
@@ -43,11 +43,13 @@ def judge(
     taken = {id(region) for region in kept.values()}
     loose = [region for region in regions if id(region) not in taken]
     gone = [box for box in boxes if box.index not in kept and box.id not in unclear]
-    kept = kept | _matched(gone, loose, size)
+    kept |= _matched(gone, loose, size)
     taken = {id(region) for region in kept.values()}
     judged = [_verdict(box, kept.get(box.index), size, iou) for box in boxes if box.id not in unclear]
     missed = [region for region in regions if id(region) not in taken]
-    return judged + [Verdict("missed_object", None, one.label, one.xywh, one.id or f"+{n}") for n, one in enumerate(missed)]
+    return judged + [
+        Verdict("missed_object", None, one.label, one.xywh, one.id or f"+{n}") for n, one in enumerate(missed)
+    ]
 
 
 def _verdict(box: Box, region: Region | None, size: Size | None, iou: float) -> Verdict:
@@ -79,7 +81,7 @@ def _alike(box: Box, region: Region, size: Size | None) -> float:
     return overlap(box.xywh, region.xywh, size) + (box.label == region.label)
 
 
-def _matched(boxes: Sequence[Box], regions: Sequence[Region], size: Size | None) -> Mapping[int, Region]:
+def _matched(boxes: Sequence[Box], regions: Sequence[Region], size: Size | None) -> dict[int, Region]:
     """Boxes and regions of one image that belong together: the assignment with the largest sum of likenesses."""
     pairs = {
         (n, k): _alike(box, region, size)

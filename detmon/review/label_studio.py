@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from detmon.review.looks import Found, Look, Shape, boxes_in, instant, numbers, upright
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, instant, numbers, upright
 from detmon.review.tasks import XYWH, Size, Task
 
 SERVED = ("http", "https", "s3", "gs", "azure-blob", "azure_spi", "data")
@@ -52,7 +53,7 @@ def read(found: Found, tasks: Sequence[Any]) -> None:
     """The looks in an export; raises InputRefused for a list of anything else."""
     for line, task in enumerate(tasks, 1):
         if not isinstance(task, Mapping):
-            found.reject(line, None, "wrong_type", "not a task", task)
+            found.reject(line, Unusable(None, "wrong_type", "not a task"), task)
         elif "annotations" in task or "completions" in task:
             _read_task(found, line, task)
         else:
@@ -65,14 +66,14 @@ def _read_task(found: Found, line: int, task: Mapping[str, Any]) -> None:
     annotations = [one for one in task.get("annotations") or () if isinstance(one, Mapping)]
     if not isinstance(about, Mapping):
         if annotations:
-            found.reject(line, "data.detmon", "no_item", "the task does not say which item it is", data)
+            found.reject(line, Unusable("data.detmon", "no_item", "the task does not say which item it is"), data)
         return
     done = [one for one in annotations if not one.get("was_cancelled")]
     found.skipped += bool(annotations and not done)
     for one in done:
         result = one.get("result")
         if not isinstance(result, list):
-            found.reject(line, "result", "wrong_type", "the annotation has no list of regions", one)
+            found.reject(line, Unusable("result", "wrong_type", "the annotation has no list of regions"), one)
             continue
         at = instant(one.get("updated_at") or one.get("created_at"))
         annotation = str(one.get("id") or one.get("unique_id") or "")
@@ -83,7 +84,7 @@ def _read_flat(found: Found, line: int, task: Mapping[str, Any]) -> None:
     """A task of JSON_MIN: its data and its regions beside one another, without the regions' ids."""
     about = task.get("detmon")
     if not isinstance(about, Mapping):
-        found.reject(line, "detmon", "no_item", "the task does not say which item it is", task)
+        found.reject(line, Unusable("detmon", "no_item", "the task does not say which item it is"), task)
         return
     lists = [value for key, value in task.items() if isinstance(value, list)]
     values = [one for some in lists for one in some if isinstance(one, Mapping) and "x" in one and "width" in one]
@@ -98,11 +99,17 @@ def _person(who: Any) -> dict[str, str]:
     if not isinstance(who, Mapping):
         return {} if who is None else {"user": f"user {who}"}
     name = who.get("email") or who.get("username")
-    return {"reviewer": str(name)} if name else {"user": f"user {who.get('id')}"}
+    return {"name": str(name)} if name else {"user": f"user {who.get('id')}"}
 
 
 def _look(
-    found: Found, line: int, about: Mapping[str, Any], annotation: str, person: Mapping[str, str], at: Any, result: list[Any]
+    found: Found,
+    line: int,
+    about: Mapping[str, Any],
+    annotation: str,
+    person: dict[str, str],
+    at: datetime | None,
+    result: list[Any],
 ) -> Look:
     shapes, unclear, sizes = [], [], []
     for region in _merged(result):
@@ -110,19 +117,20 @@ def _look(
             found.warn("not_a_box", "answers are not about boxes: left out")
             continue
         size = _size(region)
-        shape = _shape(found, line, region, size)
-        if shape is None:
-            unclear.append(str(region.get("id") or ""))
-        else:
-            shapes.append(shape)
+        try:
+            shapes.append(_shape(found, region, size))
             sizes += [size] if size else []
+        except Unusable as why:
+            found.reject(line, why, region)
+            unclear.append(str(region.get("id") or ""))
     least = about.get("min_confidence")
     return Look(
         line=line,
         item=_text(about.get("item")),
         prediction=_text(about.get("prediction_id")),
         annotation=annotation,
-        **person,
+        reviewer=person.get("name"),
+        user=person.get("user"),
         at=at,
         least=least if isinstance(least, int | float) else None,
         shapes=shapes,
@@ -142,10 +150,12 @@ def _merged(result: list[Any]) -> Iterator[dict[str, Any]]:
     regions: dict[str, dict[str, Any]] = {}
     for number, one in enumerate(result):
         if isinstance(one, Mapping):
-            value = one.get("value")
+            value = one["value"] if isinstance(one.get("value"), Mapping) else {}
             key = str(one.get("id") or f"+{number}")
+            if "x" in value and "x" in regions.get(key, {}).get("value", ()):  # another rectangle
+                key = f"{key}+{number}"
             kept = regions.setdefault(key, {**one, "value": {}})
-            kept["value"] |= value if isinstance(value, Mapping) else {}
+            kept["value"] |= value
             if one.get("type") in ("rectangle", "rectanglelabels"):
                 kept["type"] = one["type"]
     yield from regions.values()
@@ -157,35 +167,28 @@ def _size(region: Mapping[str, Any]) -> Size | None:
     return (int(width), int(height)) if known else None  # type: ignore[arg-type]
 
 
-def _shape(found: Found, line: int, region: Mapping[str, Any], size: Size | None) -> Shape | None:
-    """A rectangle, in percent of the image; None for what is rejected."""
+def _shape(found: Found, region: Mapping[str, Any], size: Size | None) -> Shape:
+    """A rectangle, in percent of the image; raises Unusable."""
     kind, value = region.get("type"), region["value"]
     if kind not in ("rectangle", "rectanglelabels"):
-        found.reject(line, "type", "region_type", f"a region is no rectangle: {kind}", region)
-        return None
-    if region.get("image_rotation") or value.get("image_rotation"):
-        found.reject(line, "image_rotation", "image_rotated", "a region is drawn on a turned image", region)
-        return None
+        raise Unusable("type", "region_type", f"a region is no rectangle: {kind}")
+    if region.get("image_rotation"):
+        raise Unusable("image_rotation", "image_rotated", "a region is drawn on a turned image")
     xywh = numbers([value.get(name) for name in ("x", "y", "width", "height")])
     if xywh is None:
-        found.reject(line, "value", "bad_box", "a region has no area", region)
-        return None
+        raise Unusable("value", "bad_box", "a region has no area")
     if value.get("rotation"):
-        turned = _upright(xywh, value["rotation"], size)
-        if turned is None:
-            found.reject(line, "rotation", "no_image_size", "a turned region on an image of unknown size", region)
-            return None
         found.warn("rotated_box", "regions are turned: the upright box around each is taken")
-        xywh = turned
-    names = value.get("rectanglelabels") or value.get("labels") or ()
+        xywh = _upright(xywh, value["rotation"], size)
+    names = value.get("rectanglelabels") or value.get("labels")
     label = str(names[0]) if isinstance(names, list) and names else None
     return Shape(_text(region.get("id")), label, xywh)
 
 
-def _upright(xywh: XYWH, degrees: Any, size: Size | None) -> XYWH | None:
+def _upright(xywh: XYWH, degrees: Any, size: Size | None) -> XYWH:
     """A region turned around its top-left corner; percent of width and height are not alike, so by pixels."""
     if size is None or not isinstance(degrees, int | float):
-        return None
+        raise Unusable("rotation", "no_image_size", "a turned region on an image of unknown size")
     across, down = size[0] / 100, size[1] / 100
     x, y, w, h = xywh
     box = upright((x * across, y * down, w * across, h * down), degrees, (x * across, y * down))

@@ -30,10 +30,11 @@ class Shape:
 class Look:
     """One person's review of one image.
 
-    It is known by `item` or `prediction`, and by the `name` of its image where the tool has lost both. `shapes` are
-    what the person left in the image, `verdicts` what was said in so many words; `unclear`: ids of shapes that were not
-    understood. `user` is what the tool calls a person that it does not name. `span` is how wide and high the image is in the units of the shapes, `size` in pixels. `annotation` is
-    the tool's id of it, `at` its time; without a time the content tells one version from another.
+    The image is known by `item` or `prediction`, and by its `name` where the tool has lost both. `shapes` are what the
+    person left in it, `verdicts` what was said in so many words; `unclear`: ids of shapes that were not understood.
+    `span` is how wide and high the image is in the units of the shapes, `size` in pixels. `annotation` is the tool's id
+    of the review, `user` what it calls a person that it does not name; `at` its time, without which the content tells
+    one version from another.
     """
 
     line: int
@@ -59,6 +60,16 @@ class Look:
         return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 
+class Unusable(Exception):
+    """A row, a region or a task that cannot be read: `field`, `code` and `reason` as in the quarantine."""
+
+    def __init__(self, field: str | None, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.code = code
+        self.reason = reason
+
+
 @dataclass
 class Found:
     """What a reader finds in a file, look by look."""
@@ -71,10 +82,10 @@ class Found:
     """Each with the text that it is about."""
     warned: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def reject(self, line: int, field: str | None, code: str, reason: str, raw: object = "") -> None:
+    def reject(self, line: int, why: Unusable, raw: object = "") -> None:
         """Leave something out that cannot be read."""
         text = raw if isinstance(raw, str) else repr(raw)
-        self.rejected.append((Rejection(line, field, code, reason), text[:RAW_KEPT]))
+        self.rejected.append((Rejection(line, why.field, why.code, why.reason), text[:RAW_KEPT]))
 
     def warn(self, code: str, message: str) -> None:
         """Count a finding; `message` goes on after the number."""

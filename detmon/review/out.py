@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from detmon import datasets, failpoints
 from detmon.errors import OperationError, UnknownName, UsageError
-from detmon.review import coco, cvat, label_studio, page, table, tasks
+from detmon.review import coco, cvat, label_studio, table, tasks
 from detmon.review.records import ReviewExported
 from detmon.review.tasks import WEB, Places, Task
 from detmon.store import Store
 from detmon.verdicts import VerdictWarning
 
-FORMATS = ("label-studio", "cvat", "coco", "csv", "html")
+FORMATS = ("label-studio", "cvat", "coco", "csv")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Wanted:
     status: str = "needs_review"
     limit: int | None = None
     least: float | None = None
-    places: Places = Places()
+    places: Places = field(default_factory=Places)
 
 
 def wanted(
@@ -79,10 +79,8 @@ def export(store: Store, wanted: Wanted, format: str, file: Path) -> ReviewExpor
         labels = _beside(file, ".labels.json", cvat.labels_json(chosen.labels))
     elif format == "coco":
         content = _json(coco.written(chosen.tasks, chosen.labels))
-    elif format == "csv":
-        content = table.written(chosen.tasks)
     else:
-        content = page.written(chosen.dataset_id, chosen.name, chosen.tasks, chosen.labels, file)
+        content = table.written(chosen.tasks)
     write(file, content)
     unsized = [task for task in chosen.tasks if task.boxes and not task.size] if format == "label-studio" else []
     boxes = sum(len(task.boxes) for task in chosen.tasks) - sum(len(task.boxes) for task in unsized)
@@ -106,7 +104,7 @@ def warnings(chosen: Sequence[Task], format: str) -> Iterator[VerdictWarning]:
         "image_not_served": [task for task in chosen if not _opens(task, format)],
     }
     said = {
-        "no_image_size": "images go without their boxes: their size is not known (--image-root reads it from local files)",
+        "no_image_size": "images go without their boxes: their size is unknown (--image-root reads it from files)",
         "box_missing": "images have detections without a box: nothing can be said of these",
         "image_not_served": _unserved(format),
     }

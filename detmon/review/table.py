@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from detmon.errors import UsageError
 from detmon.review.judging import Verdict
-from detmon.review.looks import Found, Look, instant, numbers
+from detmon.review.looks import Found, Look, Unusable, instant, numbers
 from detmon.review.tasks import XYWH, Task, is_served
 from detmon.verdicts import TYPES
 
@@ -84,13 +84,13 @@ def read_csv(found: Found, content: bytes) -> None:
         while (cells := next(reader, None)) is not None:
             line = reader.line_num
             if len(cells) != len(header) and any(cells):
-                reason = f"{len(cells)} fields, the header has {len(header)}"
-                found.reject(line, None, "field_count", reason, ",".join(cells))
+                why = Unusable(None, "field_count", f"{len(cells)} fields, the header has {len(header)}")
+                found.reject(line, why, ",".join(cells))
             elif any(cells):
                 rows.append((line, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
         raise found.damaged(f"line {reader.line_num}: {error}") from None
-    _gather(found, [said for line, row in rows if (said := _of_csv(found, line, row))])
+    _gather(found, rows, _of_csv)
 
 
 def _check_header(found: Found, header: Sequence[str]) -> None:
@@ -104,12 +104,10 @@ def _check_header(found: Found, header: Sequence[str]) -> None:
         raise found.refuse(f"has no column `{missing[0]}`", hint, "no_header")
 
 
-def _of_csv(found: Found, line: int, row: Mapping[str, str]) -> Said | None:
+def _of_csv(line: int, row: Mapping[str, Any]) -> Said:
     sides = [row.get(name) or None for name in SIDES]
     box = None if sides == [None] * 4 else sides
-    return _said(
-        found, line, row, index=row["detection_index"] or None, box=box, kind=row["feedback_type"] or None, at=None
-    )
+    return _said(line, row, row["detection_index"] or None, box, row["feedback_type"])
 
 
 def read_jsonl(found: Found, content: bytes) -> None:
@@ -123,51 +121,55 @@ def read_jsonl(found: Found, content: bytes) -> None:
         if row is None:
             continue
         if not isinstance(row, dict):
-            found.reject(line, None, "bad_json", "not a JSON object", text)
-        elif said := _of_json(found, line, row):
-            rows.append(said)
-    _gather(found, rows)
+            found.reject(line, Unusable(None, "bad_json", "not a JSON object"), text)
+        else:
+            rows.append((line, row))
+    _gather(found, rows, _of_json)
 
 
-def _of_json(found: Found, line: int, row: Mapping[str, Any]) -> Said | None:
-    index, kind = row.get("detection_index"), row.get("feedback_type", row.get("type"))
-    return _said(found, line, row, index=index, box=row.get("bbox"), kind=kind, at=instant(row.get("timestamp")))
+def _of_json(line: int, row: Mapping[str, Any]) -> Said:
+    kind = row.get("feedback_type", row.get("type"))
+    said = _said(line, row, row.get("detection_index"), row.get("bbox"), kind)
+    return replace(said, at=instant(row.get("timestamp")), complete=row.get("scope") == "exhaustive")
 
 
-def _said(
-    found: Found, line: int, row: Mapping[str, Any], *, index: Any, box: Any, kind: Any, at: datetime | None
-) -> Said | None:
-    """A row that can be read; None, and a rejection, for another."""
-    place = None
-    if index is not None:
-        text = str(index).removesuffix(".0")
-        if not text.isdecimal():
-            return found.reject(line, "detection_index", "no_such_detection", f"no detection {index}", dict(row))
-        place = int(text)
+def _said(line: int, row: Mapping[str, Any], index: Any, box: Any, kind: Any) -> Said:
+    """What a row says; raises Unusable."""
+    place = None if index is None else str(index).removesuffix(".0")
+    if place is not None and not place.isdecimal():
+        raise Unusable("detection_index", "no_such_detection", f"no detection {index}")
     type_ = str(kind).strip().casefold() if kind else None
-    if type_ is not None and type_ not in TYPES:
-        reason = f'"{str(kind)[:40]}" is none of {", ".join(TYPES)}'
-        return found.reject(line, "feedback_type", "unknown_type", reason, dict(row))
+    if type_ not in (None, *TYPES):
+        raise Unusable("feedback_type", "unknown_type", f'"{str(kind)[:40]}" is none of {", ".join(TYPES)}')
     xywh = numbers(box) if isinstance(box, list) else None
     if box is not None and xywh is None and type_ is not None:
-        return found.reject(line, "bbox", "bad_box", "the true box is not x, y, width, height", dict(row))
+        raise Unusable("bbox", "bad_box", "the true box is not x, y, width, height")
     if type_ == "missed_object" and place is not None:
-        return found.reject(line, "detection_index", "missed_has_detection", "a missed object has no detection", dict(row))
-    about = [_text(row.get(name)) for name in ("item_id", "prediction_id", "true_label", "reviewer")]
-    item, prediction, true_label, reviewer = about
-    complete = row.get("scope", "exhaustive") == "exhaustive"
-    return Said(line, item, prediction, place, type_, true_label, xywh, reviewer, complete, at)
+        raise Unusable("detection_index", "missed_has_detection", "a missed object has no detection")
+    item, prediction, true_label, reviewer = (
+        _text(row.get(name)) for name in ("item_id", "prediction_id", "true_label", "reviewer")
+    )
+    return Said(line, item, prediction, None if place is None else int(place), type_, true_label, xywh, reviewer)
 
 
 def _text(value: Any) -> str | None:
     return str(value) if value not in (None, "") else None
 
 
-def _gather(found: Found, rows: Iterable[Said]) -> None:
+def _gather(
+    found: Found, rows: Iterable[tuple[int, Mapping[str, Any]]], read: Callable[[int, Mapping[str, Any]], Said]
+) -> None:
     """One look an item and reviewer; it is complete when each row of the item is judged."""
     items: dict[tuple[str | None, str | None], list[Said]] = {}
-    for row in rows:
-        items.setdefault((row.item, row.prediction), []).append(row)
+    unusable: set[tuple[str | None, str | None]] = set()
+    for line, cells in rows:
+        try:
+            row = read(line, cells)
+        except Unusable as why:
+            found.reject(line, why, dict(cells))
+            unusable.add((_text(cells.get("item_id")), _text(cells.get("prediction_id"))))
+        else:
+            items.setdefault((row.item, row.prediction), []).append(row)
     for (item, prediction), some in items.items():
         boxes = {row.index for row in some if row.index is not None}
         people = list(dict.fromkeys(row.reviewer for row in some if row.type))
@@ -183,6 +185,8 @@ def _gather(found: Found, rows: Iterable[Said]) -> None:
                     reviewer=person,
                     at=max((row.at for row in said if row.at), default=None),
                     verdicts=[Verdict(row.type or "", row.index, row.true_label, row.xywh) for row in said],
-                    complete=boxes == judged and all(row.complete for row in said),
+                    complete=boxes == judged
+                    and (item, prediction) not in unusable
+                    and all(row.complete for row in said),
                 )
             )

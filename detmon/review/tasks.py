@@ -104,7 +104,7 @@ def _boxes(stored: Sequence[Mapping[str, Any]]) -> Iterable[Box]:
 
 @dataclass(frozen=True)
 class Places:
-    """How image ids become addresses: `root` is the folder (or the beginning of the addresses) that `prefix` stands for.
+    """How image ids become addresses: `prefix` stands for the folder `root`, or for addresses that begin with it.
 
     Without a prefix a local image is named by its path, below `root` where that is relative.
     """
