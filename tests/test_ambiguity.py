@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from detmon.formats import ambiguity
+from detmon.formats.instants import State, instants
 
 SIZE = np.full(1000, 640.0), np.full(1000, 480.0)
 UNKNOWN = np.full(1000, np.nan), np.full(1000, np.nan)
@@ -43,6 +45,10 @@ USUAL = [100.0, 100, 50, 60]
         (mixed(0.21, [635, 100, 205, 60], USUAL), SIZE, "xywh", "xyxy"),
         (mixed(0.20, [635, 100, 205, 60], USUAL), SIZE, "xywh", None),
         (mixed(1, [635, 100, 205, 60], USUAL), UNKNOWN, "xywh", None),
+        (mixed(0.21, [-100, 100, 50, 60], USUAL), SIZE, "xywh", "xyxy"),
+        (mixed(0.20, [-100, 100, 50, 60], USUAL), SIZE, "xywh", None),
+        (mixed(1, [-64, 100, 50, 60], USUAL), SIZE, "xywh", None),
+        (mixed(0.21, [-100, 100, 50, 60], USUAL), SIZE, "xyxy", "xywh"),
     ],
 )
 def test_boxes(xywh: Any, sizes: Any, layout: str, found: str | None) -> None:
@@ -86,6 +92,28 @@ def test_scores(odd: float, n: int, found: str | None) -> None:
 )
 def test_categories(ids: list[int], names: int, offset: int, hint: str | None) -> None:
     assert codes(ambiguity.categories(ids, names, offset)) == ([] if hint is None else [("category_base", hint)])
+
+
+@pytest.mark.parametrize(
+    ("number", "unit"),
+    [
+        (10**9 - 1, None),
+        (10**9, "seconds"),
+        (10**11 - 1, "seconds"),
+        (10**11, None),
+        (10**12 - 1, None),
+        (10**12, "milliseconds"),
+        (10**14 - 1, "milliseconds"),
+        (10**14, None),
+        (10**15, "microseconds"),
+        (10**17 - 10**9, "microseconds"),
+        (10**17, None),
+    ],
+)
+def test_the_unit_of_an_epoch(number: int, unit: str | None) -> None:
+    found = instants(pa.array([number]), None)
+    assert found.units == (set() if unit is None else {unit})
+    assert found.state[0] == (State.ok if unit else State.unreadable)
 
 
 def test_latency_times_ids_and_floors() -> None:

@@ -332,7 +332,7 @@ def test_parquet_cut_off(take: Take, tmp_path: Path) -> None:
 def test_rejected_rows_of_parquet_show_themselves(take: Take, tmp_path: Path) -> None:
     stamps = pa.array([TIME] * 5 + [None] + [TIME] * 5, pa.timestamp("us", "UTC"))
     (reject,) = take(parquet(tmp_path / "log.parquet", n=11, timestamp=stamps)).rejects
-    assert (reject.line, reject.reason) == (6, "no `timestamp`")
+    assert (reject.line, reject.reason) == (6, "no `timestamp` (row 6)")
     assert reject.raw.startswith('{"model_id": "veh@3", "image_id": "5.jpg"')
 
 

@@ -199,7 +199,7 @@ def test_bad_rows_of_torchvision(take: Take, tmp_path: Path, parquet: bool) -> N
     log = as_parquet(tmp_path / "log.parquet", *records) if parquet else lines(*records)
     taken = take(log)
     assert [(reject.line, reject.code) for reject in taken.rejects] == [(10, "lengths_differ"), (11, "bad_box")]
-    assert taken.rejects[0].reason == "`boxes`, `labels` and `scores` have 1, 1 and 0 entries"
+    assert taken.rejects[0].reason.startswith("`boxes`, `labels` and `scores` have 1, 1 and 0 entries")
     assert '"image_id": "short"' in taken.rejects[0].raw
     assert taken.warnings["background_label"].count == 1
     assert [row["line"] for row in taken.rows] == [*range(1, 10), 12]

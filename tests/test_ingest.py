@@ -123,6 +123,40 @@ def test_refused_and_failed_files_leave_the_others_alone(detmon: Shell) -> None:
     assert proved(detmon.folder)
 
 
+CASES: dict[str, tuple[str, str, int]] = {
+    "good": (jsonl(*LINES), "taken", 0),
+    "warned": (jsonl({**LINES[0], "colour": "red"}), "taken", 0),
+    "partly bad": (jsonl(*(record(n) for n in range(9)), BAD), "taken", 0),
+    "empty": ("", "taken", 0),
+    "curable": (jsonl({**LINES[0], "timestamp": "2026-11-20T08:00:00"}), "refused", 2),
+    "incurable": ('[{"name": "car", "class": 2, "confidence": 0.9, "box": {}}]', "refused", 4),
+    "damaged": ("PAR1 and nothing", "failed", 4),
+}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(name,) for name in CASES]
+    + [
+        ("good", "curable"),
+        ("curable", "incurable"),
+        ("curable", "good", "damaged"),
+        ("partly bad", "empty", "warned"),
+    ],
+    ids=" and ".join,
+)
+def test_the_status_of_each_file_and_the_worst_of_the_exit_codes(detmon: Shell, names: tuple[str, ...]) -> None:
+    for name in names:
+        (detmon.folder / name).write_text(CASES[name][0])
+    code = max(CASES[name][2] for name in names)
+    for option in ((), ("--dry-run",)):
+        files = detmon("ingest", *names, "--json", *option, code=code).json["files"]
+        assert [file["status"] for file in files] == [CASES[name][1] for name in names]
+        (detmon.folder / "detmon.duckdb").unlink(missing_ok=True)
+    strict = max(4 if name == "partly bad" else CASES[name][2] for name in names)
+    detmon("ingest", *names, "--bad-rows", "fail", code=strict)
+
+
 def test_a_truncated_file_stores_nothing(detmon: Shell) -> None:
     import gzip
 

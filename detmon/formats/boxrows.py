@@ -173,7 +173,7 @@ def _changes(column: pa.Array) -> Flags:
 def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> tuple[Places | None, Places]:
     """The order of the rows that puts each record's side by side (None: they are), and where each record starts then.
 
-    Runs of equal rows are compared by their first rows.
+    Runs of equal rows are compared by their first rows. Rows that do not say which image they are of stand alone.
     """
     import numpy as np
     import pyarrow as pa
@@ -183,6 +183,8 @@ def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: in
     new[:1] = True
     for name in keys:
         new |= changes[name]
+    if "image_id" in columns and columns["image_id"].null_count:
+        new |= columns["image_id"].is_null().to_numpy(zero_copy_only=False)
     runs = np.flatnonzero(new)
     group, count = _numbered({name: columns[name].take(pa.array(runs)) for name in keys}, len(runs))
     new = np.diff(group, prepend=-1) != 0
@@ -201,6 +203,9 @@ def _numbered(columns: Mapping[str, pa.Array], n: int) -> tuple[Places, int]:
     for name in KEY:
         if name in columns:
             group = _joined(group, _codes(columns[name]))
+    if "image_id" in columns and columns["image_id"].null_count:
+        lone = columns["image_id"].is_null().to_numpy(zero_copy_only=False)
+        group = np.where(lone, n + np.arange(n), group)
     if "prediction_id" in columns:
         given = _codes(columns["prediction_id"])
         has = columns["prediction_id"].is_valid().to_numpy(zero_copy_only=False)

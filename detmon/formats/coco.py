@@ -56,6 +56,7 @@ class CocoDataset:
     """One object with images, annotations that have scores, and categories."""
 
     denominator = "known"
+    unit = "annotation"
     names_classes = True
 
     def fits(self, head: bytes) -> bool:
@@ -177,6 +178,8 @@ class _Rows:
         self._scores = array("d")
         self._sides = [array("d") for _ in SIDES]
         self._numbers = array("q")
+        self._texts: dict[int, str] = {}
+        """The faulty rows as found; others are written anew."""
         self._faults: dict[int, tuple[str | None, str, str]] = {}
         self._rejects: list[Reject] = []
 
@@ -193,6 +196,7 @@ class _Rows:
             score = objects.number(item.get("score"), "score")
             box = objects.bbox(item.get("bbox"))
         except objects.Unusable as fault:
+            self._texts[len(self._numbers)] = text
             self._faults[len(self._numbers)] = (fault.field, fault.code, fault.reason)
         self._images.append(image)
         self.categories.append(category)
@@ -224,19 +228,18 @@ class _Rows:
         return BoxRows(columns, line, self._raw, self._faults, self._rejects, seen)
 
     def _raw(self, rows: Sequence[int]) -> list[str]:
-        """Some rows as JSON again."""
-        return [
-            json.dumps(
-                {
-                    self.id_field: self._images[row],
-                    "category_id": self.categories[row],
-                    "bbox": [side[row] for side in self._sides],
-                    "score": self._scores[row],
-                },
-                ensure_ascii=False,
-            )
-            for row in rows
-        ]
+        """Some rows as JSON, what is not read of them left out."""
+        return [self._texts[row] if row in self._texts else self._written(row) for row in rows]
+
+    def _written(self, row: int) -> str:
+        sides = [side[row] for side in self._sides]
+        fields = {
+            self.id_field: self._images[row],
+            "category_id": self.categories[row],
+            "bbox": None if math.isnan(sides[0]) else sides,
+            "score": None if math.isnan(self._scores[row]) else self._scores[row],
+        }
+        return json.dumps({name: value for name, value in fields.items() if value is not None}, ensure_ascii=False)
 
 
 def _floats(values: array[float]) -> Any:

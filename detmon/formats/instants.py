@@ -54,7 +54,7 @@ def instants(column: pa.Array, zone: str | None) -> Instants:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _texts(column, zone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         exact = column.cast(pa.int64(), safe=False) if pa.types.is_integer(kind) else None
         return _epochs(values, None if exact is None else exact.fill_null(0).to_numpy())
     state = np.where(_nulls(column), State.missing, State.wrong_type).astype(np.uint8)

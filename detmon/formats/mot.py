@@ -86,7 +86,9 @@ class Mot(FlatCsv):
         score = found["confidence"]
         columns = {
             **found,
-            "image_id": _named(found["image_id"], lambda frame: self.frame_id(options, frame)),
+            "image_id": _named(
+                found["image_id"], lambda frame: self.frame_id(options, frame) if frame.is_integer() else None
+            ),
             "track_id": _named(found["track_id"], lambda track: None if track < 0 else str(int(track))),
             "confidence": pc.if_else(pc.equal(score, -1), None, score),
             "label": pa.DictionaryArray.from_arrays(

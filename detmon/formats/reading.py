@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from detmon.formats.contract import STEM, Options, Part, Reject, Source, Warned
 from detmon.formats.frame import Frame, frame_of
 from detmon.formats.hive import by_folders
 from detmon.formats.images import Images, missing_ids, of_frames, read_images
-from detmon.formats.inputs import Input
+from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.instants import State
 from detmon.formats.names import read_names
+from detmon.formats.objects import container
 from detmon.formats.refused import ONE_AN_IMAGE
 from detmon.formats.registry import Recognised, reader_failed, recognise
 from detmon.formats.stored import stored
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 10_000
 """Records that the detector judges."""
+LINE = "line"
 CURES = {
     "model_id": "--model NAME",
     "timestamp": "--start TIME --fps F, or --map timestamp=COLUMN",
@@ -88,6 +91,7 @@ class OpenReading:
         self._data = data
         self._options = options
         self._now = now
+        self._unit = _unit(data, reader)
         prefix: str = getattr(reader, "frame_prefix", "")
         self._tally = validation.Tally(numbered=self.denominator == "unknown", frame_prefix=prefix)
         names_classes = getattr(reader, "names_classes", False)
@@ -173,6 +177,8 @@ class OpenReading:
     def _part(self, frame: Frame, chunk: Chunk) -> Part:
         validation.find_faults(frame, self._now)
         rejects = sorted([*chunk.rejects, *validation.rejects(frame)], key=lambda reject: reject.line)
+        if self._unit != LINE:
+            rejects = [replace(one, reason=f"{one.reason} ({self._unit} {one.line})") for one in rejects]
         self._refuse_bad_row(rejects)
         frame = validation.good(frame)
         self._tally.add(chunk.seen)
@@ -186,7 +192,8 @@ class OpenReading:
     def _refuse_bad_row(self, rejects: list[Reject]) -> None:
         if rejects and self._options.bad_rows == "fail":
             first = rejects[0]
-            raise InputRefused(f"{self.name}:{first.line}: {first.reason}", code=first.code, curable=False)
+            where = f"{self.name}:{first.line}" if self._unit == LINE else self.name
+            raise InputRefused(f"{where}: {first.reason}", code=first.code, curable=False)
 
     def _refuse_mostly_bad(self, parts: list[Part], lacking: list[str]) -> None:
         read, bad, first = 0, 0, None
@@ -199,7 +206,8 @@ class OpenReading:
             first = first or next(iter(some), None)
             read = min(read + part.read, SAMPLE)
         if first is not None and bad > read / 2:
-            what = f"{bad} of {read} records unusable, first at line {first.line}: {first.reason}"
+            where = f"at line {first.line}: " if self._unit == LINE else ""
+            what = f"{bad} of {read} records unusable, first {where}{first.reason}"
             cures = []
             if first.code == "missing_field":
                 cures = [CURES[name] for name in lacking or [first.field or ""] if name in CURES]
@@ -243,6 +251,14 @@ def _lacking(samples: list[Frame]) -> list[str]:
         for name in ("model_id", "image_id"):
             has[name] |= frame.texts[name].null_count < len(frame)
     return [name for name, there in has.items() if not there and (boxes or name != "label")]
+
+
+def _unit(data: Input, reader: Any) -> str:
+    """What the places of records count: the lines of a text, the items of an array, the rows of a table."""
+    own: str | None = getattr(reader, "unit", None)
+    if own is not None:
+        return own
+    return "row" if data.head.startswith(PARQUET) else "item" if container(data.head) == "array" else LINE
 
 
 def _denominator(reader: Any, options: Options) -> str:
