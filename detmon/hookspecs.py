@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TextIO
 from urllib.parse import urlsplit
 
 import pluggy
@@ -515,15 +516,125 @@ class RegisterFormat(Protocol):
     def __call__(self, name: str, reader: AnyReader, *, api: int = 1) -> None: ...
 
 
-# --- metrics and trainers ----------------------------------------------------------------------------------------
+# --- metrics -----------------------------------------------------------------------------------------------------
 
 
 class RegisterMetric(Protocol):
     def __call__(self, metric: Any, *, api: int = 1) -> None: ...
 
 
+# --- trainers ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What a trainer is made with."""
+
+    table: Mapping[str, Any]
+    """`[training]` of the configuration."""
+    folder: Path
+    """That of the file which holds the table: relative paths are relative to it."""
+    environment: Mapping[str, str]
+    """The variables for what the trainer starts: those of this process, without the secrets of detmon."""
+    secret: Callable[[str], Secret | None] = lambda name: None
+    """A variable of detmon's environment (also `…_FILE`), or what `env:NAME` or `file:/path` refers to."""
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One training: what goes in, and where things are."""
+
+    id: str
+    """Unique: `tj_` and 12 hex digits, so that it can be found again in systems that do not tell what they started."""
+    name: str
+    dataset: Path
+    """The exported version; complete when `start` is called, unless the trainer does not export."""
+    output: Path
+    """An empty folder for what the training makes."""
+    work: Path
+    """The folder of the task, for the trainer's own files; its content outlives the process."""
+    version_id: str
+    digest: str
+    """sha256 of the version's content."""
+    base_model: str | None
+    """The `uri` of the model to begin with, or its id where it has none."""
+    timeout: timedelta
+    report: Sequence[str] = ()
+    """A command to run when the training is over, so that the store hears of it without being asked."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that a training made; what is None follows from the base model, the task's id and its output."""
+
+    name: str | None = None
+    version: str | None = None
+    uri: str | None = None
+
+
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class Poll(NamedTuple):
+    """How a training stands. `reason`: why it failed, or what is odd; `log`: where its log is, a path or an address."""
+
+    status: JobStatus
+    exit_code: int | None = None
+    model: TrainedModel | None = None
+    reason: str | None = None
+    log: str | None = None
+
+
+class Trainer:
+    """Base of all trainers: what runs a training, on this machine or elsewhere.
+
+    A handle is text, stored with the job: it outlives the process, and every method but `start` and `plan` works from
+    it alone, in any process, any number of times. A `DetmonError` that they raise is told to the user; a job whose
+    state cannot be asked for just now stays as it is.
+    """
+
+    pause_s: float = 1.0
+    """Seconds between two polls of one that waits."""
+
+    def __init__(self, config: TrainerConfig) -> None:
+        self.config = config
+
+    @property
+    def exports(self) -> bool:
+        """Whether the version must be exported to `task.dataset` before `start`."""
+        return True
+
+    def plan(self, task: TrainingTask) -> Sequence[str]:
+        """What `start` would run, in words; raises UsageError for what cannot be started. Starts nothing."""
+        return ()
+
+    def start(self, task: TrainingTask) -> str:
+        """Start the training and come back; the handle of it."""
+        raise NotImplementedError
+
+    def find(self, task: TrainingTask) -> str | None:
+        """The handle of a task whose `start` was interrupted, if it was started all the same."""
+        return None
+
+    def poll(self, handle: str) -> Poll | tuple[JobStatus, int | None, TrainedModel | None]:
+        """How it stands; `exit_code` and `model` where it is over. What is over stays as it is."""
+        raise NotImplementedError
+
+    def cancel(self, handle: str) -> None:
+        """Ask it to end; `poll` says when it has. Of no effect on what is over."""
+        raise NotImplementedError
+
+    def log(self, handle: str) -> str:
+        """What it printed so far, as far as that is kept."""
+        raise NotImplementedError
+
+
+AnyTrainer = Callable[[TrainerConfig], Trainer] | str
+"""A trainer's factory, or `module:NAME` of it, which is imported when a job needs it."""
+
+
 class RegisterTrainer(Protocol):
-    def __call__(self, name: str, factory: Callable[..., Any], *, api: int = 1) -> None: ...
+    def __call__(self, name: str, factory: AnyTrainer, *, api: int = 1) -> None: ...
 
 
 # --- the hooks ---------------------------------------------------------------------------------------------------
@@ -546,4 +657,4 @@ def detmon_register_metrics(register: RegisterMetric) -> None:
 
 @hookspec(historic=True)
 def detmon_register_trainers(register: RegisterTrainer) -> None:
-    """Call `register(name, factory)` once for each trainer."""
+    """Call `register(name, factory)` once for each trainer; `factory(TrainerConfig)` makes it."""

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -19,8 +20,11 @@ from detmon import __version__, hookspecs
 from detmon.errors import UnknownName, UsageError
 
 GROUP = "detmon"
-OWN = EntryPoint("detmon-formats", "detmon.readers", GROUP)
-"""detmon's own log formats: a plugin like any other, but always there."""
+OWN = (
+    EntryPoint("detmon-formats", "detmon.readers", GROUP),
+    EntryPoint("detmon-trainers", "detmon.trainers", GROUP),
+)
+"""detmon's own log formats and trainers: plugins like any other, but always there."""
 KINDS = ("notifiers", "formats", "metrics", "trainers")
 """What a plugin can bring; each has a hook `detmon_register_KIND`."""
 
@@ -44,7 +48,7 @@ class Registry:
     notifiers: Mapping[str, Callable[[hookspecs.NotifierConfig], hookspecs.Notifier]]
     formats: Mapping[str, tuple[hookspecs.AnyReader, ...]]
     metrics: Mapping[str, Any]
-    trainers: Mapping[str, Callable[..., Any]]
+    trainers: Mapping[str, hookspecs.AnyTrainer]
     plugins: tuple[Loaded, ...]
     problems: tuple[str, ...]
     contested: Mapping[tuple[str, str], str]
@@ -61,6 +65,19 @@ class Registry:
             hint = f"not loaded: {', '.join(broken)}; see `detmon plugins`" if broken else None
             raise UnknownName("notification scheme", scheme, self.notifiers, hint)
         return self.notifiers[scheme]
+
+    def trainer(self, name: str) -> Callable[[hookspecs.TrainerConfig], hookspecs.Trainer]:
+        """The factory of a trainer. Raises UnknownName, or UsageError when two plugins bring it."""
+        if ("trainers", name) in self.contested:
+            raise UsageError(self.contested["trainers", name], f'choose one: [plugins] prefer = {{ "{name}" = "…" }}')
+        if name not in self.trainers:
+            raise UnknownName("trainer", name, self.trainers)
+        factory = self.trainers[name]
+        if callable(factory):
+            return factory
+        module, _, attribute = factory.partition(":")
+        made: Callable[[hookspecs.TrainerConfig], hookspecs.Trainer] = getattr(import_module(module), attribute)
+        return made
 
 
 def load(settings: Mapping[str, Any] | None = None) -> Registry:
@@ -86,7 +103,8 @@ def own_formats() -> Mapping[str, tuple[hookspecs.AnyReader, ...]]:
 @cache
 def _load(disabled: frozenset[str], only: frozenset[str] | None, prefer: tuple[tuple[str, str], ...]) -> Registry:
     loader = _Loader()
-    loader.load(OWN)
+    for entry in OWN:
+        loader.load(entry)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.name not in disabled and (only is None or entry.name in only):
             loader.load(entry)
@@ -179,12 +197,12 @@ class _Loader:
     def _register_metrics(self, metric: Any, *, api: int = 1) -> None:
         self._offer("metrics", metric.name, metric, api)
 
-    def _register_trainers(self, name: str, factory: Callable[..., Any], *, api: int = 1) -> None:
+    def _register_trainers(self, name: str, factory: hookspecs.AnyTrainer, *, api: int = 1) -> None:
         self._offer("trainers", name, factory, api)
 
 
 def _origin(entry: EntryPoint) -> tuple[str, str]:
-    if entry is OWN:
+    if entry in OWN:
         return GROUP, __version__
     distribution = entry.dist
     return (distribution.name, distribution.version) if distribution else ("?", "?")

@@ -19,10 +19,10 @@ from conftest import Shell
 from outbox_help import NOON, at, item, later, lines, notice, queue
 from slack_server import SlackServer, running
 
-from detmon import Client
+from detmon import Client, processes
 from detmon.hookspecs import Item
 from detmon.notices import Notice, canonical
-from detmon.notify import merge, outbox, owner
+from detmon.notify import merge, outbox
 from detmon.times import parse_instant
 
 
@@ -162,7 +162,7 @@ def claim_by(folder: Path, claimant: str, lease_until: str) -> None:
 
 def test_a_living_claimant_is_left_alone(detmon: Shell) -> None:
     queue(detmon.folder, notice(f"file:{detmon.folder}/told.jsonl"))
-    claim_by(detmon.folder, owner.identity(), later(NOON, minutes=3))
+    claim_by(detmon.folder, processes.identity(), later(NOON, minutes=3))
     delivery = detmon("--now", NOON, "notify", "send", "--json").json
     assert (delivery["sent"], delivery["in_flight"]) == (0, 1)
 
@@ -187,13 +187,13 @@ def test_of_another_host_only_the_lease_counts(detmon: Shell) -> None:
 
 
 def test_a_process_that_reuses_the_pid_is_another() -> None:
-    host, pid, start = json.loads(owner.identity())
-    assert not owner.is_dead(json.dumps([host, pid, start]))
-    assert owner.is_dead(json.dumps([host, pid, "1"]))
+    host, pid, start = json.loads(processes.identity())
+    assert not processes.is_dead(json.dumps([host, pid, start]))
+    assert processes.is_dead(json.dumps([host, pid, "1"]))
     ended = subprocess.Popen(["true"])
     ended.wait()
-    assert owner.is_dead(json.dumps([host, ended.pid, start]))
-    assert not owner.is_dead(json.dumps(["another host", ended.pid, start]))
+    assert processes.is_dead(json.dumps([host, ended.pid, start]))
+    assert not processes.is_dead(json.dumps(["another host", ended.pid, start]))
 
 
 def test_back_off_grows_to_a_quarter_of_an_hour_and_repeats() -> None:

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO, TypeVar
 
-from detmon import failpoints, notices
+from detmon import failpoints, notices, processes
 from detmon.config import Config
 from detmon.errors import DetmonError, OperationError, StoreLocked
 from detmon.hookspecs import Item, Message, Permanent, Retry, Sent
-from detmon.notify import merge, messages, outbox, owner, settings
+from detmon.notify import merge, messages, outbox, settings
 from detmon.notify.channels import Channel, Channels
 from detmon.notify.merge import Waiting
 from detmon.notify.outbox import Claimed, Glance, Outage
@@ -72,7 +72,7 @@ class Run:
         self._console = console
         self._now = now
         self._begun = time.monotonic()
-        self._claimant = owner.identity()
+        self._claimant = processes.identity()
         self._lease = timedelta(seconds=max(180.0, 2 * store.lock_timeout + 60))
         self._stop = threading.Event()
         self._stopped_at = float("inf")

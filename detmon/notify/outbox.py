@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from detmon import notices
+from detmon import notices, processes
 from detmon.errors import OperationError, UnknownName, UsageError
-from detmon.notify import owner
 from detmon.notify.merge import Merge, Waiting
 from detmon.records import QueuedNotice
 from detmon.store import Connection, statement
@@ -72,7 +71,7 @@ def dead_letters(seen: Glance) -> tuple[str, ...]:
 def recover(con: Connection, time: datetime) -> None:
     """Put back what a claimant that died, or whose lease ended, has left: it may have arrived."""
     for notice_id, claimant, lease_until in con.execute(statement("outbox_sending")).fetchall():
-        if lease_until is None or lease_until <= time or owner.is_dead(claimant):
+        if lease_until is None or lease_until <= time or processes.is_dead(claimant):
             con.execute(statement("outbox_recover"), {"notice_id": notice_id})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import urllib.parse
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detmon import environment
 from detmon.errors import ConfigError
 from detmon.hookspecs import NotifierConfig, Secret
 from detmon.notify.http import HttpClient
@@ -60,7 +60,7 @@ class Settings:
 
     def setting(self, name: str) -> str | None:
         """A value that is no secret: from the environment variable `name`, or the file that `name_FILE` names."""
-        return _from_environment(name)
+        return environment.value(name)
 
     def section(self, name: str) -> Settings:
         """The settings of one target: the table `name` in this one, empty where there is none."""
@@ -80,7 +80,7 @@ class Settings:
     def _named(self, name: str) -> str | None:
         written = self.table.get(name)
         if written is None:
-            return _from_environment(name)
+            return environment.value(name)
         text = str(written)
         if not text.startswith(("env:", "file:")):
             self._redact.learn(text)
@@ -89,9 +89,9 @@ class Settings:
     def _referenced(self, reference: str, name: str) -> str | None:
         kind, _, rest = reference.partition(":")
         if kind == "env":
-            return _from_environment(rest)
+            return environment.value(rest)
         if kind == "file":
-            return _from_file(rest)
+            return environment.content(rest)
         if not self.table.get("allow_plain_secrets"):
             raise ConfigError(
                 f"[notify.{self.scheme}] {name} is written as plain text",
@@ -120,18 +120,3 @@ def read_env_file(path: Path) -> dict[str, str]:
         quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
         found[match[1]] = value[1:-1] if quoted else value
     return found
-
-
-def _from_environment(name: str) -> str | None:
-    value = os.environ.get(name, "").strip()
-    if value:
-        return value
-    file = os.environ.get(f"{name}_FILE")
-    return _from_file(file) if file else None
-
-
-def _from_file(path: str) -> str | None:
-    try:
-        return Path(path).read_text("utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None

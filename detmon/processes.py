@@ -1,4 +1,4 @@
-"""Who holds a claim, and whether that process still lives."""
+"""Which process something belongs to, and whether that process still lives."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def host_identity() -> str:
         return socket.gethostname()
 
 
-def identity() -> str:
-    """This process, as a claim carries it: JSON [host identity, pid, process start]."""
-    pid = os.getpid()
+def identity(pid: int | None = None) -> str:
+    """A process (default: this one), as a claim carries it: JSON [host identity, pid, process start]."""
+    pid = os.getpid() if pid is None else pid
     return json.dumps([host_identity(), pid, _start(pid)])
 
 
@@ -29,10 +29,16 @@ def is_dead(owner: str | None) -> bool:
     """Whether the claimant is known to be gone. A process of another host or container never is: its lease counts."""
     if owner is None:
         return True
+    return json.loads(owner)[0] == host_identity() and living(owner) is None
+
+
+def living(owner: str | None) -> int | None:
+    """The pid of a process that lives here; None for one that ended (also unburied), or is of another host or boot."""
+    if owner is None:
+        return None
     host, pid, start = json.loads(owner)
-    if host != host_identity():
-        return False
-    return not _alive(pid) or _start(pid) != start
+    lives = host == host_identity() and _alive(pid) and _start(pid) == start
+    return int(pid) if lives else None
 
 
 def _alive(pid: int) -> bool:
@@ -42,13 +48,18 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return _stat(pid)[:1] != ["Z"]
 
 
 def _start(pid: int) -> str | None:
     """When a process started, in the kernel's clock ticks: a reused pid has another start."""
+    return next(iter(_stat(pid)[19:20]), None)  # field 22
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process behind its name, which may hold spaces; none where there is no /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return None
-    return stat.rpartition(")")[2].split()[19]  # field 22; the name before it may hold spaces
+        return []
+    return stat.rpartition(")")[2].split()
