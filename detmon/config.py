@@ -50,6 +50,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "quality": ("iou", "background_iou", "min_images", "min_detections", "assume_random"),
     "plugins": ("prefer", "disable"),
+    "training": (
+        "trainer", "command", "format", "folder", "timeout", "grace", "repository", "workflow", "ref", "token",
+        "inputs", "address", ANY_TABLE,
+    ),
+    "training.inputs": (ANY,),
     "drift": (
         "q", "min_effect", "min_relative_change", "min_class", "min_reference_blocks", "min_current_blocks",
         "min_volume", "min_events", "min_fine_blocks", "low_confidence", "weekend",
@@ -163,7 +168,11 @@ def _read(file: Path, found: Collector) -> dict[str, Any]:
     if not isinstance(data.get("db", ""), str):
         found.errors.append(ConfigError(f"{file}: db must be text: the path of the store"))
         del data["db"]
-    for holder, key in ((data, "db"), (_email(data), "ca_file")):
+    for holder, key in (
+        (data, "db"),
+        (_table(data, "notify", "email"), "ca_file"),
+        (_table(data, "training"), "folder"),
+    ):
         if isinstance(holder.get(key), str):
             holder[key] = str(file.parent / Path(holder[key]).expanduser())
     if isinstance(data.get("ingest"), dict):
@@ -184,10 +193,12 @@ def _anchored(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     return result
 
 
-def _email(data: dict[str, Any]) -> dict[str, Any]:
-    notify = data.get("notify")
-    email = notify.get("email") if isinstance(notify, dict) else None
-    return email if isinstance(email, dict) else {}
+def _table(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    """A table as it was read; an empty one where there is none."""
+    for name in names:
+        found = data.get(name)
+        data = found if isinstance(found, dict) else {}
+    return data
 
 
 def _known(key: str, value: Any, known: tuple[str, ...]) -> bool:

@@ -576,13 +576,17 @@ JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class Poll(NamedTuple):
-    """How a training stands. `reason`: why it failed, or what is odd; `log`: where its log is, a path or an address."""
+    """How a training stands. `reason`: why it failed, or what is odd; `log`: where its log is, a path or an address.
+
+    `seconds`: how long it took, where that is known.
+    """
 
     status: JobStatus
     exit_code: int | None = None
     model: TrainedModel | None = None
     reason: str | None = None
     log: str | None = None
+    seconds: float | None = None
 
 
 class Trainer:
@@ -595,6 +599,8 @@ class Trainer:
 
     pause_s: float = 1.0
     """Seconds between two polls of one that waits."""
+    ends_within_s: float = 120.0
+    """Seconds in which a training that is cancelled should have ended."""
 
     def __init__(self, config: TrainerConfig) -> None:
         self.config = config

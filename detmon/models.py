@@ -60,8 +60,8 @@ def declare(con: Connection, model_id: str, said: Mapping[str, str], now: dateti
 def every(con: Connection) -> list[Model]:
     """All models, by id."""
     return [
-        Model(id, name, version, uri, zone, tuple(aliases or ()), created_at)
-        for id, name, version, uri, zone, aliases, created_at in con.execute(statement("list_models")).fetchall()
+        Model(id, name, version, uri, zone, tuple(aliases or ()), *rest)
+        for id, name, version, uri, zone, aliases, *rest in con.execute(statement("list_models")).fetchall()
     ]
 
 

@@ -68,7 +68,10 @@ def comparison(detail: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Model(Record):
-    """One registered model; `id` is the text that logs carry as `model_id`."""
+    """One registered model; `id` is the text that logs carry as `model_id`.
+
+    One that a training made has that job's id, and that of the model it began with as its parent.
+    """
 
     id: str
     name: str
@@ -77,6 +80,8 @@ class Model(Record):
     zone: str | None
     aliases: tuple[str, ...]
     created_at: datetime
+    parent: str | None = None
+    job_id: str | None = None
 
 
 @dataclass(frozen=True)

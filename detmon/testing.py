@@ -1,35 +1,46 @@
 """Tests that plugin authors share with detmon.
 
-`notifier_contract` checks what the delivery relies on, `format_contract` what `ingest` relies on.
+`notifier_contract` checks what the delivery relies on, `format_contract` what `ingest` relies on, `trainer_contract`
+what training jobs rely on.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO, get_args
 
 from detmon import notices
 from detmon.errors import DetmonError
 from detmon.formats import Source, open_source, registry
 from detmon.hookspecs import (
     AnyReader,
+    JobStatus,
     Message,
     MissingSetting,
     Notifier,
     NotifierConfig,
     Outcome,
     Permanent,
+    Poll,
     Problem,
     Retry,
     Secret,
     SendFailed,
     Sent,
     Target,
+    TrainedModel,
+    Trainer,
+    TrainerConfig,
+    TrainingTask,
 )
 from detmon.ingest import sources
 from detmon.notify import messages
@@ -305,3 +316,122 @@ def _records(reader: AnyReader, content: bytes, name: str, given: Mapping[str, A
             raise AssertionError(error.message) from error
         return None
     return found
+
+
+def trainer_contract(
+    factory: Callable[[TrainerConfig], Trainer],
+    *,
+    table: Mapping[str, Any],
+    lasting: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    patience: float = 60.0,
+) -> None:
+    """Raise AssertionError with a sentence for the first rule that a trainer breaks.
+
+    With `table` (`[training]` of the configuration) a training must succeed within `patience` seconds, with `lasting`
+    run until it is cancelled. `environment` and `secrets` are the variables it needs. A handle must be all that it
+    takes to go on with a training, in any process.
+    """
+    with TemporaryDirectory(prefix="detmon 'contract' {x} ") as folder:
+        for number, given in enumerate((table, lasting)):
+            if given is not None:
+                config = _trainer_config(given, Path(folder), environment, secrets)
+                task = _training_task(Path(folder), number)
+                _TrainerContract(factory, config, task, patience).hold(lasts=bool(number))
+
+
+class _TrainerContract:
+    def __init__(
+        self, factory: Callable[[TrainerConfig], Trainer], config: TrainerConfig, task: TrainingTask, patience: float
+    ) -> None:
+        self._factory = factory
+        self._config = config
+        self._task = task
+        self._patience = patience
+
+    def hold(self, *, lasts: bool) -> None:
+        plan = self._trainer().plan(self._task)
+        assert all(isinstance(word, str) for word in plan), "plan must return words: what start would run"
+        assert self._trainer().find(self._task) is None, "find must know no task that was not started"
+        handle = self._trainer().start(self._task)
+        assert isinstance(handle, str), "start must return a handle, which is text"
+        assert handle, "a handle must not be empty"
+        again = self._trainer().find(self._task) or handle
+        if lasts:
+            assert self._poll(handle).status in ("queued", "running"), "a training that lasts must be queued or running"
+            self._trainer().cancel(handle)
+        found = self._ended(handle)
+        assert found.status == ("cancelled" if lasts else "succeeded"), f"the training ended as {found}"
+        assert lasts or found.exit_code in (0, None), "one that succeeded must have exit code 0, or none"
+        assert isinstance(self._trainer().log(handle), str), "log must return text"
+        self._trainer().cancel(handle)
+        assert self._poll(handle) == found, "what is over must stay as it is, also when it is cancelled"
+        assert self._poll(again) == found, "find must return a handle of the task that was started"
+        for wrong in ("", "no handle", handle[: len(handle) // 2]):
+            self._refuses(wrong)
+
+    def _trainer(self) -> Trainer:
+        """A new one each time: nothing but the handle connects two calls."""
+        return self._factory(self._config)
+
+    def _poll(self, handle: str) -> Poll:
+        answer = self._trainer().poll(handle)
+        assert isinstance(answer, tuple), "poll must return status, exit code and model, or a Poll"
+        assert 3 <= len(answer) <= len(Poll._fields), "poll must return status, exit code and model, or a Poll"
+        found = Poll(*answer)
+        assert found.status in get_args(JobStatus), f"poll must return a status, not {found.status!r}"
+        assert found.model is None or isinstance(found.model, TrainedModel), "the model must be a TrainedModel"
+        return found
+
+    def _ended(self, handle: str) -> Poll:
+        give_up = time.monotonic() + self._patience
+        while (found := self._poll(handle)).status in ("queued", "running"):
+            assert time.monotonic() < give_up, f"the training has not ended within {self._patience:g} s"
+            time.sleep(min(self._trainer().pause_s, 1.0))
+        return found
+
+    def _refuses(self, handle: str) -> None:
+        try:
+            self._trainer().poll(handle)
+        except DetmonError:
+            return
+        raise AssertionError(f"poll must raise an error of detmon for {handle!r}, which is no handle")
+
+
+def _trainer_config(
+    table: Mapping[str, Any], folder: Path, environment: Mapping[str, str] | None, secrets: Mapping[str, str] | None
+) -> TrainerConfig:
+    def secret(name: str) -> Secret | None:
+        found = (secrets or {}).get(name.removeprefix("env:"))
+        return Secret(found) if found else None
+
+    return TrainerConfig(table, folder, environment if environment is not None else dict(os.environ), secret)
+
+
+def _training_task(folder: Path, number: int) -> TrainingTask:
+    """A task whose dataset is one small image with one box."""
+    work, output = folder / f"{number}.job", folder / f"{number}"
+    dataset = work / "dataset"
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (dataset / kind / split).mkdir(parents=True)
+        (dataset / "images" / split / "a.png").write_bytes(b64decode(PIXEL))
+        (dataset / "labels" / split / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    (dataset / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: car}\n")
+    output.mkdir()
+    return TrainingTask(
+        id=f"tj_{os.urandom(6).hex()}",
+        name="contract 'of' {trainers}; $(x)",
+        dataset=dataset,
+        output=output,
+        work=work,
+        version_id="dv_0123456789ab",
+        digest="0" * 64,
+        base_model="s3://models/contract.pt",
+        timeout=timedelta(hours=1),
+    )
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+"""A PNG of one pixel."""

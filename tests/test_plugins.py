@@ -125,6 +125,7 @@ def test_first_party_plugins_come_through_the_same_door(detmon: Shell) -> None:
     schemes = {row["name"]: row["schemes"] for row in rows}
     formats = {row["name"]: row["formats"] for row in rows}
     assert {"detmon", "coco", "flat", "mot"} <= set(formats["detmon-formats"])
+    assert {row["name"]: row["trainers"] for row in rows}["detmon-trainers"] == ["command", "github"]
     assert schemes["detmon-console"] == ["stdout", "file"]
     assert schemes["detmon-email"] == ["email", "sendmail"]
     assert schemes["detmon-slack"] == ["slack"]
@@ -211,9 +212,9 @@ def test_plugins_are_left_out_by_name(detmon: Shell, installed: Distributions) -
     assert set(listed(detmon)[0]) == everything - {"good", "detmon-slack"}
     detmon.monkeypatch.delenv("DETMON_DISABLE_PLUGINS")
     detmon.monkeypatch.setenv("DETMON_LOAD_PLUGINS", "good")
-    assert set(listed(detmon)[0]) == {"good", "detmon-formats"}
+    assert set(listed(detmon)[0]) == {"good", "detmon-formats", "detmon-trainers"}
     detmon.monkeypatch.setenv("DETMON_LOAD_PLUGINS", "")
-    assert set(listed(detmon)[0]) == {"detmon-formats"}
+    assert set(listed(detmon)[0]) == {"detmon-formats", "detmon-trainers"}
 
 
 def test_an_unknown_scheme_names_what_did_not_load(detmon: Shell, installed: Distributions) -> None:

@@ -180,14 +180,15 @@ def details(con: Connection, version_id: str, also: Sequence[VersionWarning] = (
         parents.append(above)
     reasons = dict(_rows(con, "version_reasons", version=version_id))
     [(_, share)] = _rows(con, "version_rules", version=version_id)
+    trained = list(_rows(con, "version_jobs", version=version_id))
     return VersionDetails(
         **vars(version),
         classes=classes(con, version_id),
         reasons=reasons,
         parents=tuple(parents),
         children=tuple(id for id, parent in lineage.items() if parent == version_id),
-        jobs=(),
-        models=(),
+        jobs=tuple(job for job, _ in trained),
+        models=tuple(model for _, model in trained if model),
         warnings=(*also, *_warnings(version, reasons, share)),
     )
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -19,25 +18,32 @@ from pathlib import Path
 from typing import Any
 
 from detmon import processes
-from detmon.errors import ConfigError, OperationError, UnknownName, UsageError
-from detmon.hookspecs import Poll, TrainedModel, Trainer, TrainingTask
+from detmon.errors import ConfigError, OperationError, UsageError
+from detmon.hookspecs import Poll, Trainer, TrainerConfig, TrainingTask
 from detmon.times import parse_duration
-from detmon.training import supervisor
+from detmon.training import described, placeholders, supervisor
 
 GRACE = timedelta(seconds=30)
 """So long a training that is to end has between TERM and KILL."""
-PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}|\{([A-Za-z_]\w*)\}")
-"""`{name}` stands for a value, `{{name}}` for the text `{name}`; other braces are text."""
-MODEL = "model.json"
-STEP = 0.05
-"""Seconds between two looks at a process that is to end."""
+MARGIN_S = 15.0
+"""Seconds that a kill, and writing down its effect, may take on a busy machine."""
+STEP_S = 0.05
+"""Between two looks at a process that is to end."""
 
 
 class Command(Trainer):
-    """Runs `command` of `[training]`: one list of arguments, no shell. A handle is JSON: the host, folder and output."""
+    """Runs `command` of `[training]`: one list of arguments, no shell. A handle is JSON: host, folder and output."""
+
+    pause_s = 0.2
+
+    def __init__(self, config: TrainerConfig) -> None:
+        super().__init__(config)
+        grace = config.table.get("grace")
+        self._grace = (GRACE if grace is None else parse_duration(str(grace))).total_seconds()
+        self.ends_within_s = self._grace + MARGIN_S
 
     def plan(self, task: TrainingTask) -> Sequence[str]:
-        """The arguments. Raises ConfigError for a template that cannot be filled, UsageError where nothing can run it."""
+        """The arguments. Raises UsageError for a template that cannot be filled, or a program that is not there."""
         argv = fill(self._template(), task)
         place = Path(argv[0])
         found = shutil.which(self.config.folder / place if place.parent != Path() else place, path=self._path())
@@ -52,7 +58,7 @@ class Command(Trainer):
             "argv": fill(self._template(), task),
             "cwd": str(self.config.folder),
             "timeout": task.timeout.total_seconds(),
-            "grace": self._grace().total_seconds(),
+            "grace": self._grace,
             "report": list(task.report),
         }
         try:
@@ -88,7 +94,7 @@ class Command(Trainer):
             return Poll("failed", reason=f"its folder {work} is gone: nothing is known of it")
         lives = _is_supervised(work)
         if outcome := _read(work / supervisor.OUTCOME):  # read last: it is written before the supervisor leaves
-            return _ended(outcome, output)._replace(log=log)
+            return _ended(outcome, output)._replace(log=log, seconds=outcome["seconds"])
         if lives:
             return Poll("running", log=log)
         if processes.living(_read(work / supervisor.PROCESSES).get("trainer")):
@@ -123,9 +129,9 @@ class Command(Trainer):
     def _end(self, group: int, identity: str) -> None:
         """TERM, and KILL for what is still there after the grace."""
         os.killpg(group, signal.SIGTERM)
-        give_up = time.monotonic() + self._grace().total_seconds()
+        give_up = time.monotonic() + self._grace
         while processes.living(identity) and time.monotonic() < give_up:
-            time.sleep(STEP)
+            time.sleep(STEP_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
@@ -139,37 +145,14 @@ class Command(Trainer):
             raise ConfigError(f"[training] command = {command!r} is no list of texts", hint)
         return command
 
-    def _grace(self) -> timedelta:
-        grace = self.config.table.get("grace")
-        return GRACE if grace is None else parse_duration(str(grace))
-
     def _path(self) -> str:
         return self.config.environment.get("PATH", os.defpath)
 
 
 def fill(template: Sequence[str], task: TrainingTask) -> list[str]:
-    """The arguments of one task; each stays one, whatever the values hold. Raises ConfigError for what has no value."""
-    values = {
-        "dataset": str(task.dataset),
-        "base_model": task.base_model,
-        "output": str(task.output),
-        "job": task.id,
-        "name": task.name,
-    }
-
-    def value(match: re.Match[str]) -> str:
-        literal, name = match.groups()
-        if literal is not None:
-            return f"{{{literal}}}"
-        if name not in values:
-            raise UnknownName("placeholder in [training] command:", f"{{{name}}}", [f"{{{known}}}" for known in values])
-        found = values[name]
-        if found is None:
-            hint = "--base-model MODEL names it"
-            raise UsageError("[training] command wants {base_model}, and this job has none", hint)
-        return found
-
-    return [PLACEHOLDER.sub(value, word) for word in template]
+    """The arguments of one task; each stays one, whatever the values hold. Raises UsageError."""
+    known = placeholders.values(task)
+    return [placeholders.filled(word, known, "[training] command") for word in template]
 
 
 def _handle(task: TrainingTask) -> str:
@@ -224,41 +207,6 @@ def _ended(outcome: Mapping[str, Any], output: Path) -> Poll:
         said = f"exit code {code}" if code < 128 else f"ended by signal {code - 128}"
         return Poll("failed", code, reason=said)
     try:
-        return Poll("succeeded", code, model_of(output))
+        return Poll("succeeded", code, described.model_of(output))
     except OperationError as error:
         return Poll("failed", code, reason=error.message)
-
-
-def model_of(output: Path) -> TrainedModel:
-    """The model that a training left in its folder: what `model.json` says of it.
-
-    Raises OperationError for a folder in which nothing is, and for a `model.json` that says nothing.
-    """
-    if not output.is_dir() or not any(output.iterdir()):
-        raise OperationError(f"exit code 0, but nothing is in {output}")
-    if not (output / MODEL).exists():
-        return TrainedModel()
-    try:
-        said = json.loads((output / MODEL).read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise OperationError(f"{output / MODEL} is no JSON: {error}") from None
-    return described(said, str(output / MODEL), output)
-
-
-def described(said: object, where: str, folder: Path | None) -> TrainedModel:
-    """A model as `model.json` describes it: `name`, `version` and `uri`, texts, all of them optional.
-
-    A `uri` that is the name of a file in `folder` is made its path. Raises OperationError for anything else.
-    """
-    if not isinstance(said, dict):
-        raise OperationError(f"{where} is no object with name, version and uri")
-    values = {key: said.get(key) for key in ("name", "version", "uri")}
-    if isinstance(values["version"], int) and not isinstance(values["version"], bool):
-        values["version"] = str(values["version"])
-    for key, value in values.items():
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise OperationError(f"{where}: {key} = {json.dumps(value)} is no text")
-    uri = values["uri"]
-    if uri and folder and "://" not in uri and (folder / uri).exists():
-        values["uri"] = str(folder / uri)
-    return TrainedModel(**values)

@@ -1,0 +1,1 @@
+SELECT status, count(*) FROM training_jobs GROUP BY status
