@@ -29,15 +29,23 @@ class Files:
         self.ranges = self.etags = self.lengths = True
         self.url = ""
 
+    def found(self, path: str) -> bytes | None:
+        """What is at a path (with its query)."""
+        return self.content.get(path.partition("?")[0])
+
+    def may_fail(self, path: str) -> bool:
+        """Whether a request is one that the faults are for."""
+        return True
+
     def gets(self) -> list[dict[str, str]]:
         """The headers of each GET."""
         return [headers for method, _, headers in self.asked if method == "GET"]
 
 
 @contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[Files]:
+def serving(context: ssl.SSLContext | None = None, files: Files | None = None) -> Iterator[Files]:
     """A running server."""
-    files = Files()
+    files = files or Files()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -50,8 +58,9 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[Files]:
 
         def answer(self) -> None:
             files.asked.append((self.command, self.path, {name.title(): value for name, value in self.headers.items()}))
-            fault = files.faults.popleft() if files.faults and self.command == "GET" else None
-            content = files.content.get(self.path.partition("?")[0])
+            fails = files.faults and self.command == "GET" and files.may_fail(self.path)
+            fault = files.faults.popleft() if fails else None
+            content = files.found(self.path)
             if isinstance(fault, int):
                 return self.status(fault)
             if isinstance(fault, tuple):

@@ -276,16 +276,20 @@ def test_answers_that_do_not_change(detmon: Shell, faulty: Files, status: int, s
     assert not re.search("planted", failed.err)
 
 
-@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "SlowDown"])
+@pytest.mark.parametrize(
+    "code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "SlowDown", "RequestTimeTooSkewed"]
+)
 def test_what_a_server_says_has_a_hint(code: str) -> None:
     texts = {
         "ExpiredToken": "AWS Error UNKNOWN (HTTP status 400) during HeadBucket: ExpiredToken: the token is expired",
         "InvalidAccessKeyId": "AWS Error INVALID_ACCESS_KEY_ID during ListObjectsV2 operation: planted-key-id",
         "SignatureDoesNotMatch": "AWS Error SIGNATURE_DOES_NOT_MATCH during ListObjectsV2 operation: planted-key-id",
+        "RequestTimeTooSkewed": "AWS Error REQUEST_TIME_TOO_SKEWED during GetObject operation: planted-key-id",
         "SlowDown": "AWS Error SLOW_DOWN during GetObject operation: Please reduce your request rate",
     }
     told = buckets.told("s3://logs/a", texts[code])
     assert told.hint
+    assert "operation" not in told.message
     assert "planted" not in told.message + told.hint
 
 

@@ -23,12 +23,18 @@ BLOCK = 8 << 20
 ATTEMPTS = 5
 """Requests until one that fails for the moment (5xx, 429, time-outs, lost connections) has failed; pauses grow."""
 CONNECT_SECONDS, SILENT_SECONDS = 10, 60
+GOOGLE_SECONDS = 20.0
+"""How long a request to Google is tried again."""
 MAGIC = re.compile(r"[*?[]")
 MARKERS = ("_SUCCESS", "_committed_*", "_started_*")
 """What writers leave beside their data."""
 SAID = {
     "NO_SUCH_BUCKET|NoSuchBucket": ("there is no such bucket", "check its name{endpoint}"),
-    "ExpiredToken|expired": ("the credentials are expired", "renew them (aws sso login, or a new AWS_SESSION_TOKEN)"),
+    "REQUEST_TIME_TOO_SKEWED|RequestTimeTooSkewed": (
+        "the clock of this machine and that of the server differ",
+        "set the clock (timedatectl set-ntp true)",
+    ),
+    "ExpiredToken|EXPIRED_TOKEN|expired|invalid_grant": ("the credentials are expired", "renew them ({renewal})"),
     "INVALID_ACCESS_KEY_ID|InvalidAccessKeyId|UNRECOGNIZED_CLIENT": (
         "the access key is not known there",
         "check AWS_ACCESS_KEY_ID, AWS_PROFILE or ~/.aws/credentials{endpoint}",
@@ -45,15 +51,15 @@ SAID = {
         "access is denied",
         "{credentials}",
     ),
-    "automatically determine|credentials": ("there are no credentials", "{credentials}"),
+    "OAuth2 access token|automatically determine|credentials": ("there are no credentials", "{credentials}"),
     "NO_SUCH_KEY|RESOURCE_NOT_FOUND|HTTP status 404|Path does not exist|NOT_FOUND": ("it is not there", None),
-    "SLOW_DOWN|TOO_MANY|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|HTTP status (429|5..)|UNAVAILABLE": (
-        "the server cannot answer now",
-        "nothing of it was read; run it again later",
-    ),
     "NETWORK_CONNECTION|REQUEST_TIMEOUT|curlCode|[Tt]imeout|CURL error|HTTP status 408": (
         "the server cannot be reached",
         "check the network{endpoint}; nothing of it was read",
+    ),
+    "SLOW_DOWN|TOO_MANY|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|HTTP status (429|5..)|UNAVAILABLE|DEADLINE_EXCEEDED": (
+        "the server cannot answer now",
+        "nothing of it was read; run it again later",
     ),
 }
 """What the text of a failure means, and what helps; the first that is found."""
@@ -61,6 +67,7 @@ CREDENTIALS = {
     "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name who asks; AWS_NO_SIGN_REQUEST=YES: nobody",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS=FILE names who asks; GS_NO_SIGN_REQUEST=YES: nobody",
 }
+RENEWAL = {"s3": "aws sso login, or a new AWS_SESSION_TOKEN", "gs": "gcloud auth application-default login"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Stored:
 
     def _copy(self, file: IO[bytes]) -> int:
         copied = 0
-        with self.files.open_input_file(self.key) as content:
+        with self.files.open_input_stream(self.key, compression=None) as content:  # a file loses Google's reasons
             while block := content.read(BLOCK):
                 file.write(block)
                 copied += len(block)
@@ -135,7 +142,7 @@ def _below(files: FileSystem, folder: str) -> list[FileInfo]:
     """All objects below a "folder"."""
     from pyarrow.fs import FileSelector
 
-    listed = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found="/" in folder))
+    listed = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
     return [info for info in listed if info.is_file and _wanted(info.path.removeprefix(folder))]
 
 
@@ -145,12 +152,13 @@ def _matching(files: FileSystem, folder: str, parts: list[str]) -> Iterator[File
 
     first, *rest = parts
     if first == "**":
-        pattern = re.compile(_expression(rest or ["*"]))
-        yield from (info for info in _below(files, folder) if pattern.fullmatch(info.path.removeprefix(f"{folder}/")))
+        yield from _listed(files, folder, _expression(["**", *(rest or ["*"])]))
     elif not MAGIC.search(first):
         yield from _matching(files, f"{folder}/{first}", rest) if rest else _found(files, folder, first)
+    elif files.type_name == "gcs":  # it tells of folders only where somebody wrote an object in their place
+        yield from _listed(files, folder, _expression(parts) + ("" if "**" in parts else "(/.*)?"))
     else:
-        for info in files.get_file_info(FileSelector(folder, allow_not_found="/" in folder)):
+        for info in files.get_file_info(FileSelector(folder, allow_not_found=True)):
             if not fnmatchcase(info.base_name, first) or not _wanted(info.base_name):
                 continue
             if info.is_file and not rest:
@@ -159,10 +167,16 @@ def _matching(files: FileSystem, folder: str, parts: list[str]) -> Iterator[File
                 yield from _matching(files, info.path, rest) if rest else _below(files, info.path)
 
 
+def _listed(files: FileSystem, folder: str, expression: str) -> Iterator[FileInfo]:
+    """The objects below `folder` whose paths from there match."""
+    pattern = re.compile(expression)
+    return (info for info in _below(files, folder) if pattern.fullmatch(info.path.removeprefix(f"{folder}/")))
+
+
 def _expression(parts: list[str]) -> str:
-    """What `**/PARTS` matches, as a regular expression over paths."""
+    """What the parts of a glob match, as a regular expression over paths."""
     signs = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]/]+\])", "/".join(["**", *parts]))
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]/]+\])", "/".join(parts))
     return "".join(signs.get(one) or (_choice(one) if one.startswith("[") else re.escape(one)) for one in pieces)
 
 
@@ -181,8 +195,8 @@ def _files(scheme: str, bucket: str) -> Any:
     from pyarrow import fs
 
     if scheme == "gs":
-        emulator, anonymous = os.environ.get("STORAGE_EMULATOR_HOST"), _yes("GS_NO_SIGN_REQUEST")
-        seconds = timedelta(seconds=SILENT_SECONDS)
+        emulator, anonymous = _emulator(), _yes("GS_NO_SIGN_REQUEST")
+        seconds = timedelta(seconds=GOOGLE_SECONDS)
         return fs.GcsFileSystem(anonymous=anonymous or bool(emulator), retry_time_limit=seconds, **_server(emulator))
     server = _server(_endpoint())
     return fs.S3FileSystem(
@@ -197,6 +211,12 @@ def _files(scheme: str, bucket: str) -> Any:
 
 def _endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def _emulator() -> str | None:
+    """Where Google's own tools look for another server; without a scheme it is an http one."""
+    server = os.environ.get("STORAGE_EMULATOR_HOST")
+    return server if not server or "://" in server else f"http://{server}"
 
 
 def _server(url: str | None) -> dict[str, str]:
@@ -238,15 +258,16 @@ def _said_plainly(name: str) -> Iterator[None]:
 
 def told(name: str, text: str) -> OperationError:
     scheme = name.partition("://")[0]
-    endpoint = f", and AWS_ENDPOINT_URL ({_shown(_endpoint())})" if scheme == "s3" and _endpoint() else ""
+    variable, server = ("AWS_ENDPOINT_URL", _endpoint()) if scheme == "s3" else ("STORAGE_EMULATOR_HOST", _emulator())
+    endpoint = f", and {variable} ({_shown(server)})" if server else ""
     for signs, (what, hint) in SAID.items():
         if re.search(signs, text):
-            hint = hint and hint.format(endpoint=endpoint, credentials=CREDENTIALS[scheme])
+            hint = hint and hint.format(endpoint=endpoint, credentials=CREDENTIALS[scheme], renewal=RENEWAL[scheme])
             return OperationError(f"cannot read {name}: {what}", hint, code="unreadable")
     return OperationError(f"cannot read {name}: {' '.join(text.split())[:200]}", code="unreadable")
 
 
-def _shown(url: str | None) -> str:
+def _shown(url: str) -> str:
     from detmon.formats.web import shown
 
-    return shown(url or "")
+    return shown(url)
