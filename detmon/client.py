@@ -241,16 +241,17 @@ class Client:
         min_confidence: float | None = None,
         image_root: str | None = None,
         url_prefix: str | None = None,
+        embed: bool = False,
     ) -> ReviewExported:
         """Write the items of a dataset as `format` (label-studio, cvat, coco, csv, html) into the file `out`.
 
         Boxes below `min_confidence` are not shown and not judged; `image_root` and `url_prefix` say where the images
-        are (docs/review.md).
+        are (docs/review.md); with `embed` the page (html) holds them.
         """
         from detmon.review import out as review
 
         wanted = review.wanted(dataset_id, status, limit, min_confidence, image_root, url_prefix)
-        return review.export(self.store, wanted, format, Path(out).expanduser())
+        return review.export(self.store, wanted, format, Path(out).expanduser(), embed=embed)
 
     def import_review(
         self, source: str | Path, *, boxes_only: bool = False, reviewer: str | None = None

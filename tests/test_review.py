@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import Shell
+from reviews import exported, fill, line, near, said, statuses, taken
 
 CAR, TRUCK = ("car", 0.9, [10, 20, 100, 60]), ("truck", 0.5, [300, 200, 50, 40])
 WORLD: dict[str, dict[str, Any]] = {
@@ -24,61 +25,12 @@ WORLD: dict[str, dict[str, Any]] = {
 }
 
 
-def line(name: str, boxes: Any, size: Any, n: int = 0) -> dict[str, Any]:
-    """One prediction of a log."""
-    sized = {"image_width": size[0], "image_height": size[1]} if size else {}
-    found = [{"label": label, "confidence": score, "bbox": box} for label, score, box in boxes]
-    at = {"timestamp": f"2026-11-20T08:{n // 60:02}:{n % 60:02}Z", "image_id": f"cam1/{name}.jpg"}
-    return {"model_id": "veh@3", "prediction_id": name, **at, **sized, "detections": found}
-
-
 @pytest.fixture
 def world(detmon: Shell) -> Shell:
     """A store with four images in the dataset `review`; the clock stands at 2026-11-21."""
     detmon.monkeypatch.setenv("DETMON_NOW", "2026-11-21T00:00:00Z")
     fill(detmon, WORLD)
     return detmon
-
-
-def fill(detmon: Shell, images: Mapping[str, Any]) -> None:
-    """Ingest images, and make items of them."""
-    lines = [line(name, one["boxes"], one["size"], n) for n, (name, one) in enumerate(images.items())]
-    (detmon.folder / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    detmon("--quiet", "ingest", "log.jsonl")
-    detmon("dataset", "create", "review")
-    detmon("item", "add", "--dataset", "review", *images)
-
-
-def exported(detmon: Shell, format: str, *more: object) -> str:
-    """The text of an export."""
-    detmon("review", "export", "--dataset", "review", "--format", format, "--out", f"out.{format}", *more)
-    return (detmon.folder / f"out.{format}").read_text("utf-8")
-
-
-def taken(detmon: Shell, content: object, *more: object, code: int = 0, name: str = "back") -> Any:
-    """The answer of an import."""
-    file = detmon.folder / name
-    file.write_bytes(content if isinstance(content, bytes) else str(content).encode())
-    done = detmon("review", "import", name, "--json", *more, code=code)
-    return done.json if code == 0 else done
-
-
-def said(detmon: Shell, prediction: str | None = None) -> list[tuple[Any, ...]]:
-    """What counts now: (prediction, place, type, true label, true box, scope), sorted."""
-    rows = detmon("feedback", "list", "--limit", 10_000, "--json").json
-    return sorted(
-        (
-            (row["prediction_id"], row["detection_index"], row["type"], row["true_label"], row["bbox"], row["scope"])
-            for row in rows
-            if row["current"] and prediction in (None, row["prediction_id"])
-        ),
-        key=str,
-    )
-
-
-def statuses(detmon: Shell) -> dict[str, str]:
-    """Prediction → its item's status."""
-    return {row["prediction_id"]: row["status"] for row in detmon("item", "list", "--dataset", "review", "--json").json}
 
 
 # --- Label Studio ---
@@ -227,10 +179,6 @@ def test_what_a_region_says(world: Shell, change: Callable[[Any], None], expecte
     taken(world, json.dumps([task]))
     rows = [(place, kind, label, near(box)) for _, place, kind, label, box, _ in said(world, "two")]
     assert sorted(rows, key=str) == sorted([*expected, (1, "correct", None, None)], key=str)
-
-
-def near(box: list[float] | None) -> list[int] | None:
-    return None if box is None else [round(side) for side in box]
 
 
 def test_lost_ids_are_matched_by_the_best_assignment(world: Shell) -> None:

@@ -34,22 +34,23 @@ Prefix = Annotated[
 def export(
     ctx: typer.Context,
     dataset: Dataset,
-    format: Annotated[str, typer.Option(help="label-studio, cvat, coco or csv.")],
+    format: Annotated[str, typer.Option(help="label-studio, cvat, coco, csv, or html: a page for the browser.")],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     status: Status = "needs_review",
     limit: Limit = None,
     min_confidence: MinConfidence = None,
     image_root: Root = None,
     url_prefix: Prefix = None,
+    embed: Annotated[bool, typer.Option("--embed", help="Put local images into the page (html).")] = False,
     json: options.Json = False,
 ) -> None:
     """Write flagged items as a file for reviewers, with the model's boxes to correct.
 
-    Example: detmon review export --dataset review --format label-studio --out tasks.json
+    Example: detmon review export --dataset review --format html --out review.html --image-root images
     """
     done = options.client(ctx).export_review(
         dataset, format, out, status=status, limit=limit, min_confidence=min_confidence, image_root=image_root,
-        url_prefix=url_prefix,
+        url_prefix=url_prefix, embed=embed,
     )  # fmt: skip
     for warning in done.warnings:
         output.warn(warning.message)

@@ -311,7 +311,8 @@ class _Rows:
         """Verdicts in so many words: those on boxes that are there."""
         good = []
         for one in look.verdicts:
-            if one.index is None and one.type != "missed_object" and task.detections:
+            alone = one.type == "correct" and len(look.verdicts) == 1  # looked at, and none of its boxes was shown
+            if one.index is None and one.type != "missed_object" and task.detections and not alone:
                 reason = f"{one.type} without detection_index, on an image with detections"
                 self.found.reject(look.line, Unusable("detection_index", "missing_field", reason))
             elif one.index is None and one.type not in ("missed_object", "correct"):

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from detmon import datasets, failpoints
 from detmon.errors import OperationError, UnknownName, UsageError
-from detmon.review import coco, cvat, label_studio, table, tasks
+from detmon.review import coco, cvat, label_studio, page, table, tasks
 from detmon.review.records import ReviewExported
 from detmon.review.tasks import WEB, Places, Task
 from detmon.store import Store
 from detmon.verdicts import VerdictWarning
 
-FORMATS = ("label-studio", "cvat", "coco", "csv")
+FORMATS = ("label-studio", "cvat", "coco", "csv", "html")
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,15 @@ def choose(store: Store, wanted: Wanted) -> Chosen:
     return Chosen(dataset_id, name, [wanted.places.placed(one) for one in found], labels)
 
 
-def export(store: Store, wanted: Wanted, format: str, file: Path) -> ReviewExported:
-    """Write a file for reviewers; it is there whole, or not at all.
+def export(store: Store, wanted: Wanted, format: str, file: Path, *, embed: bool = False) -> ReviewExported:
+    """Write a file for reviewers; it is there whole, or not at all. `embed`: the page holds its images.
 
     Raises UnknownName, and UsageError for a table with verdicts that would be lost.
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
+    if embed and format != "html":
+        raise UsageError("--embed is for --format html")
     if format == "csv":
         table.check_replaceable(file)
     chosen = choose(store, wanted)
@@ -79,8 +81,10 @@ def export(store: Store, wanted: Wanted, format: str, file: Path) -> ReviewExpor
         labels = _beside(file, ".labels.json", cvat.labels_json(chosen.labels))
     elif format == "coco":
         content = _json(coco.written(chosen.tasks, chosen.labels))
-    else:
+    elif format == "csv":
         content = table.written(chosen.tasks)
+    else:
+        content = page.written(chosen.dataset_id, chosen.name, chosen.tasks, chosen.labels, file, embed=embed)
     write(file, content)
     unsized = [task for task in chosen.tasks if task.boxes and not task.size] if format == "label-studio" else []
     boxes = sum(len(task.boxes) for task in chosen.tasks) - sum(len(task.boxes) for task in unsized)
