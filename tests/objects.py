@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class Files:
         self.faults: deque[Any] = deque()
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.ranges = self.etags = self.lengths = True
+        self.pauses = False
         self.url = ""
 
     def found(self, path: str) -> bytes | None:
@@ -95,6 +97,11 @@ def serving(context: ssl.SSLContext | None = None, files: Files | None = None) -
             if isinstance(fault, bytes):
                 self.wfile.write(content[begin : begin + len(fault)])
                 self.close_connection = True
+                return
+            if files.pauses:  # half of it, and the rest when the pause is over
+                self.wfile.write(content[begin : end // 2])
+                while files.pauses:
+                    time.sleep(0.05)
                 return
             self.wfile.write(content[begin:end])
 

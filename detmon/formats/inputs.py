@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import select
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 from detmon.errors import OperationError
 from detmon.formats.contract import Source
+from detmon.formats.temporary import temporary
 
 HEAD = 1 << 16
 LONGEST_HEAD = 1 << 20
@@ -175,7 +175,7 @@ class Input:
         if self.path is not None and not self.compressed:
             return self.path
         if self._spool is None:
-            self._spool = tempfile.NamedTemporaryFile(prefix="detmon-", suffix=".spool")  # noqa: SIM115 (lives on)
+            self._spool = temporary(".spool")
             for block in self.blocks():
                 self._spool.write(block)
             self._spool.flush()

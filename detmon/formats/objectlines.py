@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from detmon.formats.chunk import RAW_KEPT, Chunk, Seen, raw_schema
 from detmon.formats.contract import Options, Reject
 from detmon.formats.inputs import Input
 from detmon.formats.lineshape import count
+from detmon.formats.temporary import temporary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -297,7 +297,7 @@ class _Parser:
             self.con.execute("SET preserve_insertion_order = true")
             self.con.execute("SET threads = 1")  # dearer in CPU time, and in copies, with more
             self.con.execute("SET enable_external_file_cache = false")  # no file is read twice
-            self.spool = tempfile.NamedTemporaryFile(prefix="detmon-", suffix=".jsonl", buffering=0)  # noqa: SIM115
+            self.spool = temporary(".spool", buffering=0)
         self.spool.seek(0)  # written over: its pages are in memory already
         self.spool.write(data)
         self.spool.truncate(len(data))

@@ -8,6 +8,7 @@ object whose version is the one that was read before is not copied at all.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,16 +19,17 @@ from typing import IO, TYPE_CHECKING
 
 from detmon.errors import OperationError, UsageError
 from detmon.formats.contract import NO_ROOM, Fetched, Remote, Source
+from detmon.formats.temporary import temporary
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-AT_A_TIME = 8
+AT_A_TIME = 16
 """Small objects that are copied at the same time."""
 SMALL = 4 << 20
 """Bytes of an object that may be copied ahead of its turn."""
-AHEAD = 16
-"""Small objects that wait at most, so at most 64 MiB."""
+AHEAD = 32
+"""Small objects that wait at most, so at most 128 MiB."""
 SCHEMES = ("s3", "gs", "https", "http")
 
 _KEPT: ContextVar[dict[str, tuple[Source, ExitStack]] | None] = ContextVar("kept", default=None)
@@ -157,7 +159,10 @@ class Copies:
             self._waiting[id(remote)] = self._pool.submit(self._copied, remote)
 
     def _copied(self, remote: Remote) -> _Copy:
-        file = tempfile.NamedTemporaryFile(prefix="detmon-", suffix=".copy")  # noqa: SIM115 (handed on)
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if remote.size is not None and remote.size > free:
+            raise _no_room(remote, f", {free:,} are free")
+        file = temporary(".copy")
         try:
             fetched = remote.fetch(file, self._known.get(remote.name))
             file.flush()
@@ -165,15 +170,17 @@ class Copies:
             file.close()
             if error.errno not in NO_ROOM:
                 raise
-            size = f" ({remote.size:,} bytes)" if remote.size else ""
-            where = tempfile.gettempdir()
-            raise OperationError(
-                f"{remote.name}: no room for its copy{size} in {where}", "TMPDIR=FOLDER names another place"
-            ) from None
+            raise _no_room(remote) from None
         except BaseException:
             file.close()
             raise
         return _Copy(file, fetched)
+
+
+def _no_room(remote: Remote, free: str = "") -> OperationError:
+    size = f" ({remote.size:,} bytes{free})" if remote.size else ""
+    text = f"{remote.name}: no room for its copy{size} in {tempfile.gettempdir()}"
+    return OperationError(text, "TMPDIR=FOLDER names another place")
 
 
 def _is_small(remote: Remote) -> bool:
