@@ -478,6 +478,7 @@ class FormatReader(Protocol):
     | `names_classes` | False | the reader itself applies `options.categories`; else labels that are numbers are named |
     | `first_frame` | None | the number of the frame at `--start`; None: the smallest of the log |
     | `frame_prefix` | none | what stands before the number in a frame's image id; may be set by `prepare` |
+    | `from_zero` | False | class ids begin at 0, as lists of names do; else ids without a 0 need `--category-offset` |
     | `per_image` | False | a file is an image, its folder one log: `source.each()` gives name and bytes of each |
     | `takes_stem` | False | the reader honours `--map image_id=@stem` |
     | `fits(head)` | True | whether `--log-format` may insist on the format for a log that begins so |

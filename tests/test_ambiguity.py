@@ -116,6 +116,21 @@ def test_the_unit_of_an_epoch(number: int, unit: str | None) -> None:
     assert found.state[0] == (State.ok if unit else State.unreadable)
 
 
+@pytest.mark.parametrize(
+    ("ids", "offset", "found"),
+    [
+        ([1, 2], 0, True),
+        ([0, 1], 0, False),
+        ([2, 3], -1, False),
+        ([1, 2], -1, False),
+        ([3], 0, True),
+        ([1, 2, 3], 0, True),
+    ],
+)
+def test_categories_that_may_begin_at_one(ids: list[int], offset: int, found: bool) -> None:
+    assert [finding.code for finding in ambiguity.categories(ids, 3, offset, told=False)] == ["category_base"] * found
+
+
 def test_latency_times_ids_and_floors() -> None:
     assert codes(ambiguity.latency(np.full(100, 0.49))) == [("latency_unit", "--latency-unit s")]
     assert ambiguity.latency(np.full(99, 0.49)) == ambiguity.latency(np.full(100, 0.5)) == []

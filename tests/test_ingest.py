@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic
 from conftest import Shell
+from logs import FIRST, lines
 
 from detmon import Client
 from detmon.store import Store, transaction
@@ -289,6 +290,32 @@ def test_merging_keeps_denominators_apart(detmon: Shell) -> None:
     found = "SELECT denominator, images FROM rollup_images JOIN batches USING (batch_id) ORDER BY ALL"
     assert query(detmon.folder, found) == [("known", 1), ("unknown", 1)]
     assert proved(detmon.folder)
+
+
+def test_the_same_file_of_another_model_or_source_is_another_log(detmon: Shell) -> None:
+    (detmon.folder / "log.csv").write_text(
+        "image_id,timestamp,label,confidence,x1,y1,x2,y2\na,2026-11-20T08:00:00Z,car,0.9,1,2,30,40\n"
+    )
+
+    def status(*said: str) -> tuple[str, int]:
+        done = detmon("ingest", "log.csv", *said, "--json").json
+        return done["files"][0]["status"], done["predictions"]
+
+    assert status("--model", "a") == ("taken", 1)
+    assert status("--model", "a") == ("seen", 0)
+    assert detmon("ingest", "log.csv", "--model", "a", "--dry-run", "--json").json["files"][0]["status"] == "seen"
+    assert status("--model", "b") == ("taken", 1)
+    assert status("--model", "b", "--source", "cam1") == ("taken", 1)
+    assert status("--model", "b", "--tz", "UTC") == ("seen", 0)
+    assert {one["model_id"] for one in detmon("sql", "SELECT DISTINCT model_id FROM predictions", "--json").json} == {
+        "a", "b"}  # fmt: skip
+
+
+def test_the_same_records_under_another_model_are_duplicates(detmon: Shell) -> None:
+    (detmon.folder / "log.jsonl").write_bytes(lines(FIRST))
+    detmon("ingest", "log.jsonl")
+    done = detmon("ingest", "log.jsonl", "--model", "other", "--json").json
+    assert (done["predictions"], done["duplicates"]) == (0, 1)
 
 
 def test_every_real_log(detmon: Shell, data: Path) -> None:

@@ -133,11 +133,20 @@ def times(zoneless: int, slashed: int, n: int, example: str | None) -> list[Find
     return []
 
 
-def categories(ids: Iterable[int], names: int, offset: int) -> list[Finding]:
-    """Findings on class ids that are looked up in a 0-based list of `names` names, after adding `offset`."""
+def categories(ids: Iterable[int], names: int, offset: int, *, told: bool = True) -> list[Finding]:
+    """Findings on class ids that are looked up in a 0-based list of `names` names, after adding `offset`.
+
+    `told`: the format says that its ids begin at 0; else ids without 0 may begin at 1, unless an offset was needed.
+    """
     used = {number + offset for number in ids}
-    if not used or not names or (min(used) >= 0 and max(used) < names):
+    if not used or not names:
         return []
+    if min(used) >= 0 and max(used) < names:
+        if told or offset or min(used) == 0:
+            return []
+        what = f"class ids {min(used)} to {max(used)} of {names} names: do they begin at 0 or at 1?"
+        hint = "--category-offset 0, or -1 where they begin at 1"
+        return [Finding("category_base", what, hint, "category_offset")]
     what = f"class ids {min(used)} to {max(used)}, and {names} names (0 to {names - 1})"
     better = offset - min(used) if max(used) - min(used) < names else None
     hint = f"--category-offset {better}" if better is not None else "--categories: another list"

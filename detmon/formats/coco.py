@@ -152,14 +152,12 @@ class _Labels:
         if self.names is None or not self.names.listed or not used:
             return
         n = len(self.names.by_id)
-        if guess_base and options.category_offset is None and 0 not in used:
-            if max(used) < n:
-                what = f"{name}: class ids {min(used)} to {max(used)} of {n} names: do they begin at 0 or at 1?"
-                raise InputRefused(what, "--category-offset 0, or -1 where they begin at 1", code="category_base")
-            self.offset = -1 if max(used) == n else 0
-        for finding in ambiguity.categories(used, n, self.offset):
-            if options.category_offset is None:
-                raise InputRefused(f"{name}: {finding.message}", finding.hint, code=finding.code)
+        if options.category_offset is not None:
+            return
+        if guess_base and 0 not in used and max(used) == n:
+            self.offset = -1
+        for finding in ambiguity.categories(used, n, self.offset, told=False):
+            raise InputRefused(f"{name}: {finding.message}", finding.hint, code=finding.code)
 
     def __call__(self, number: int | None) -> str | None:
         if number is None:

@@ -97,6 +97,7 @@ class OpenReading:
         names_classes = getattr(reader, "names_classes", False)
         names = read_names(options.categories) if options.categories is not None and not names_classes else None
         self._supply = Supply(data.name, options, getattr(reader, "layout", "xywh"), names)
+        self._supply.base_told = getattr(reader, "from_zero", False)
         self._supply.frame_prefix = prefix
         self._supply.first_frame = options.frames[0] if options.frames else getattr(reader, "first_frame", None)
         self._images = _images(options, getattr(reader, "frame_id", None))

@@ -36,6 +36,7 @@ class SaveTxt:
     denominator = "unknown"
     layout = "cxcywh-norm"
     per_image = True
+    from_zero = True
 
     def __init__(self) -> None:
         self.mapping = {"image_id": "name of the file", "label": "word 1", "bbox": "words 2-5"}

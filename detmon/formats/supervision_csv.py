@@ -14,6 +14,8 @@ from detmon.formats.supervision_json import CORNERS, SUPERVISION
 class SupervisionCsv(FlatCsv):
     """Boxes of all images; those without boxes have written nothing."""
 
+    from_zero = True
+
     def sniff(self, head: bytes, path: str) -> str | None:
         """A header with corners and a class id."""
         if not self.fits(head) or b"\0" in head or not set(header(head, path)) >= SUPERVISION:

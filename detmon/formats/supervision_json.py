@@ -23,6 +23,7 @@ class SupervisionJson:
 
     denominator = "unknown"
     layout = "xyxy"
+    from_zero = True
 
     def fits(self, head: bytes) -> bool:
         """A JSON array."""

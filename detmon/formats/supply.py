@@ -57,6 +57,8 @@ class Supply:
         self.name = name
         self.names = names
         self.options = options
+        self.base_told = False
+        """Whether class ids begin at 0: the format says so, or those of the first records do."""
         self.layout = options.box_format or layout
         self.first_frame: int | None = None
         self.frame_prefix = ""
@@ -99,8 +101,9 @@ class Supply:
         numbers = {text: int(text) for text in texts if text is not None and text.isdecimal()}
         offset = self.options.category_offset
         if names.listed and offset is None:
-            for finding in ambiguity.categories(numbers.values(), len(names.by_id), 0):
+            for finding in ambiguity.categories(numbers.values(), len(names.by_id), 0, told=self.base_told):
                 raise InputRefused(f"{self.name}: {finding.message}", finding.hint, code=finding.code)
+            self.base_told = self.base_told or bool(numbers)
         named = [names.name(numbers[text], offset or 0) or text if text in numbers else text for text in texts]
         boxes.label = pa.array(named, pa.string()).take(pa.array(places))
         del boxes.kinds

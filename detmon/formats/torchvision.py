@@ -23,6 +23,7 @@ DIFFER = "`boxes`, `labels` and `scores` have {}, {} and {} entries"
 
 class _Torchvision:
     layout = "xyxy"
+    from_zero = True
 
     def prepare(self, data: Input, options: Options) -> Options:
         """Labels count from 1. Raises InputRefused for a list of names that does not begin with the background."""

@@ -20,13 +20,12 @@ from typing import Any, BinaryIO
 from detmon import formats
 from detmon.errors import DetmonError, InputRefused, StoreError, StoreLocked, UsageError
 from detmon.formats import Options, Reading, Source, Warned
-from detmon.formats.contract import Fetched
 from detmon.formats.remote import Copies, keeping
 from detmon.hookspecs import AnyReader
 from detmon.ingest import folders
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
-from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, settings
+from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, said, settings
 from detmon.ingest.streams import Followed
 from detmon.store import Store, statement
 from detmon.verdicts import LATE
@@ -101,8 +100,8 @@ class _Run:
             self.note(f"{contrary:,} verdicts contradict their prediction: `quarantine list --file {LATE}`")
 
     def _take(self, log: Log, source: Source, options: Options) -> None:
-        log.sha256, log.bytes = fingerprint(source)
-        log.version = _version(source.fetched, self.clock())
+        log.sha256, log.bytes = fingerprint(source, options)
+        log.version = _version(source, options, self.clock())
         if log.sha256 not in self.seen:
             self._read(log, source, options)
             return
@@ -172,7 +171,7 @@ def run(
     """
     sources = folders.joined(resolve(named), given, tables, readers)
     chosen = [settings(given, tables, source) for source in sources]
-    copies = Copies(sources, _versions(store))
+    copies = Copies(sources, _versions(store, sources, chosen))
     call = _Run(store, clock, note, look, readers, Progress(len(sources)), copies, seen=_seen(store))
     ended_by = None
     try:
@@ -209,19 +208,32 @@ def _seen(store: Store) -> set[str]:
         return {sha256 for (sha256,) in con.execute(statement("seen_sources")).fetchall()}
 
 
-def _versions(store: Store) -> dict[str, str]:
-    """The version of each remote object that was read to its end last, by name."""
+def _versions(store: Store, sources: Sequence[Source], chosen: Sequence[Settings]) -> dict[str, str]:
+    """The version of each remote object that was read to its end last, under the same options, by name."""
     if not store.path.exists():
         return {}
     with store.reading() as con:
-        return dict(con.execute(statement("seen_versions")).fetchall())
+        stored = dict(con.execute(statement("seen_versions")).fetchall())
+    found = {}
+    for source, how in zip(sources, chosen, strict=True):
+        besides = _besides(source, how.options)
+        if (version := stored.get(source.name, "")).endswith(besides):
+            found[source.name] = version.removesuffix(besides)
+    return found
 
 
-def _version(fetched: Fetched | None, now: datetime) -> str | None:
+def _version(source: Source, options: Options, now: datetime) -> str | None:
     """What stands for the content of a remote object from now on, if anything does."""
-    if fetched is None or (fetched.written is not None and fetched.written > now - SETTLED):
+    fetched = source.fetched
+    if fetched is None or fetched.version is None or (fetched.written is not None and fetched.written > now - SETTLED):
         return None
-    return fetched.version
+    return fetched.version + _besides(source, options)
+
+
+def _besides(source: Source, options: Options) -> str:
+    """What is said of a log besides its content, as its version ends with it."""
+    told = said(source, options)
+    return f" {sorted(told.items())}" if told else ""
 
 
 def _report(call: _Run, *, interrupted: bool) -> Ingested:
@@ -268,7 +280,7 @@ def _looked_at(
 ) -> LogPreview:
     import pyarrow.compute as pc
 
-    status = "seen" if fingerprint(source)[0] in seen else "taken"
+    status = "seen" if fingerprint(source, options)[0] in seen else "taken"
     reading = formats.open_source(source, options, now=now, readers=readers)
     records = tuple(reading.sample(SHOWN))
     predictions = detections = rejected = 0

@@ -14,7 +14,7 @@ from typing import Any
 
 from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.formats.contract import Options, Source
-from detmon.formats.hive import said_by_folders
+from detmon.formats.hive import by_folders
 from detmon.formats.remote import find, is_remote
 from detmon.times import parse_instant, parse_zone
 
@@ -83,17 +83,23 @@ def _may_be_log(path: Path) -> bool:
     return not hidden and path.suffix.lower() not in BESIDE
 
 
-def fingerprint(source: Source) -> tuple[str | None, int | None]:
+def said(source: Source, options: Options) -> dict[str, str]:
+    """Whose log it is, as told from outside: by its folders and by the options. Equal contents of others are others."""
+    told = by_folders(source, options)
+    return {name: value for name in ("model", "source") if (value := getattr(told, name)) is not None}
+
+
+def fingerprint(source: Source, options: Options) -> tuple[str | None, int | None]:
     """sha256 (hex) and size of a file's content, None of a stream; raises OperationError when it cannot be read.
 
-    Of a folder that is one log, sha256 over name, size and content of each of its files, in order of name. Where folder
-    names say what the content does not (docs/ingest.md), equal contents in other folders are other logs.
+    Of a folder that is one log, sha256 over name, size and content of each of its files, in order of name. What is
+    `said` of the log besides counts as content.
     """
     if source.path is None:
         return None, None
     digest, size = _folder_digest(source.files) if source.files else _file_digest(source.path, source.name)
-    if said := said_by_folders(source):
-        digest.update(repr(sorted(said.items())).encode())
+    if besides := said(source, options):
+        digest.update(repr(sorted(besides.items())).encode())
     return digest.hexdigest(), size
 
 
