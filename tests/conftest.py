@@ -108,6 +108,14 @@ def vectors() -> Callable[[str], Any]:
     return read
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _small_logs_as_large_ones() -> None:
+    """Logs of tests are small: they are read with an engine in this process, and line by line in real ones."""
+    from detmon.formats import objectlines
+
+    objectlines.SMALL = 0
+
+
 @pytest.fixture
 def take(tmp_path: Path) -> Any:
     """Reads a log to its end: bytes (as a file called `name`), or a path, with reading options."""

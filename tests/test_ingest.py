@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,8 +160,6 @@ def test_the_status_of_each_file_and_the_worst_of_the_exit_codes(detmon: Shell, 
 
 
 def test_a_truncated_file_stores_nothing(detmon: Shell) -> None:
-    import gzip
-
     (detmon.folder / "good.jsonl").write_text(jsonl(*LINES))
     packed = gzip.compress(jsonl(*(record(n, source=f"camera {n * 7919}") for n in range(3000))).encode())
     (detmon.folder / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
@@ -362,6 +361,25 @@ def test_many_boxes_fill_a_batch(detmon: Shell, monkeypatch: pytest.MonkeyPatch)
     found = query(detmon.folder, "SELECT count(DISTINCT batch_id), sum(images) FROM rollup_images")
     assert found == [(3, 6)]  # two files a transaction, one partial cell each
     assert proved(detmon.folder)
+
+
+def test_many_small_logs(detmon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detmon.ingest.BATCH_LOGS", 7)
+    monkeypatch.setattr("detmon.ingest.batches.LOOSE", 3)
+    for n in range(20):
+        bad = [BAD] if n == 11 else []
+        (detmon.folder / f"{n:02}.jsonl").write_text(jsonl(record(n, detections=[box()] * (n % 3)), *bad))
+    (detmon.folder / "04.jsonl").write_bytes(gzip.compress(jsonl(*map(record, range(100, 150))).encode())[:-20])
+    ran = detmon("ingest", ".", "--json", code=4).json
+    assert [file["status"] for file in ran["files"]] == ["taken"] * 4 + ["failed"] + ["taken"] * 15
+    assert [file["predictions"] for file in ran["files"]] == [1] * 4 + [0] + [1] * 15
+    assert [file["rejected"] for file in ran["files"]] == [int(n == 11) for n in range(20)]
+    assert [file["detections"] for file in ran["files"]] == [0 if n == 4 else n % 3 for n in range(20)]
+    stored = "SELECT path FROM batches JOIN predictions USING (batch_id) WHERE ts = ts_min"
+    assert len(query(detmon.folder, stored + " AND predictions.n_detections = batches.n_detections")) == 19
+    assert proved(detmon.folder)
+    again = detmon("ingest", ".", "--json", code=4).json
+    assert [file["status"] for file in again["files"]] == ["seen"] * 4 + ["failed"] + ["seen"] * 15
 
 
 def test_dry_run_writes_nothing(detmon: Shell) -> None:

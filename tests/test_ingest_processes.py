@@ -62,20 +62,23 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def logs(folder: Path) -> list[str]:
-    """A log of several batches, a few small ones, and one with bad lines: 3,300 good records, 30 bad ones."""
+    """A log of several batches, small ones with bad lines, a folder of tiny ones: 3,400 good records, 30 bad."""
     synthetic.write_parquet(folder / "big.parquet", 3000)
     for n in range(3):
         good = [record(k, model_id=f"small-{n}", detections=[box()]) for k in range(100)]
         bad = [{**BAD, "timestamp": f"2026-11-20T09:00:{k:02}Z"} for k in range(10)]
         (folder / f"small-{n}.jsonl").write_text(jsonl(*good, *bad))
-    return ["big.parquet", "small-0.jsonl", "small-1.jsonl", "small-2.jsonl"]
+    (folder / "tiny").mkdir()
+    for n in range(100):
+        (folder / "tiny" / f"{n}.json").write_text(jsonl(record(n, model_id="tiny", detections=[box()])))
+    return ["big.parquet", "small-0.jsonl", "tiny", "small-1.jsonl", "small-2.jsonl"]
 
 
 def stored_exactly(folder: Path) -> None:
     """All of `logs` once, all of it proved, every file seen."""
     counts = "SELECT (SELECT count(*) FROM predictions), (SELECT count(DISTINCT prediction_id) FROM predictions), "
-    assert query(folder, counts + "(SELECT count(*) FROM quarantine)") == [(3300, 3300, 30)]
-    assert query(folder, "SELECT count(DISTINCT sha256) FROM batches WHERE complete") == [(4,)]
+    assert query(folder, counts + "(SELECT count(*) FROM quarantine)") == [(3400, 3400, 30)]
+    assert query(folder, "SELECT count(DISTINCT sha256) FROM batches WHERE complete") == [(104,)]
     assert proved(folder)
 
 
@@ -107,7 +110,7 @@ def test_kill_at_each_step(detmon: Shell, place: str) -> None:
     died = detmon.process("ingest", *names, env={"DETMON_FAILPOINT": place})
     assert died.returncode == -signal.SIGKILL
     done = detmon("ingest", *names, "--json").json
-    assert done["predictions"] == (0 if place == "ingest.committed" else 3300)
+    assert done["predictions"] == (0 if place == "ingest.committed" else 3400)
     stored_exactly(detmon.folder)
 
 

@@ -39,11 +39,15 @@ class Input:
         self._raw = self._file = self._open(source)
         self._fd = _descriptor(self._raw) if self.live else None
         self._kept = b""
-        first = self._some(4)
-        self.compressed = first.startswith((GZIP, ZSTD))
-        if self.compressed:
-            self._decompress(first)
-        self.head = self._peek()
+        try:
+            first = self._some(4)
+            self.compressed = first.startswith((GZIP, ZSTD))
+            if self.compressed:
+                self._decompress(first)
+            self.head = self._peek()
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self, source: Source) -> BinaryIO:
         if source.stream is not None:

@@ -29,6 +29,8 @@ PATIENCE = 5.0
 LONGEST_LINE = 16 << 20
 FEW = 256 << 10
 """Bytes that are read line by line rather than cut smaller to find a bad line among them."""
+SMALL = 64 << 10
+"""Bytes that are read line by line rather than with an engine, which costs more to start."""
 PEEKED = 500
 """Lines of a file that are read with Python too: their keys, types and the shape of their boxes are known then."""
 ITEMS = 20_000
@@ -231,6 +233,9 @@ class _Parser:
 
     def chunks(self, lines: Lines) -> Iterator[Chunk]:
         """The records of some lines."""
+        if len(lines.data) <= SMALL and self.con is None:
+            yield _slowly(lines, self.form)
+            return
         seen: list[Seen] = []
         if not self.peeked and lines.data and not lines.data.isspace():
             self.peeked = True

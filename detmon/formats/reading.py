@@ -321,16 +321,13 @@ def _sample_boxes(samples: list[Frame]) -> tuple[Any, Any, Any]:
 def _floors(samples: list[Frame]) -> dict[str, set[float]]:
     """The confidence floors of each source."""
     import numpy as np
-    import pyarrow as pa
 
     found: dict[str, set[float]] = {}
     for frame in samples:
-        known = ~np.isnan(frame.numbers["confidence_floor"]) & frame.texts["source"].is_valid().to_numpy(
-            zero_copy_only=False
-        )
-        table = pa.table(
-            {"source": frame.texts["source"].filter(pa.array(known)), "floor": frame.numbers["confidence_floor"][known]}
-        )
-        for row in table.group_by(["source", "floor"]).aggregate([]).to_pylist():
-            found.setdefault(row["source"], set()).add(row["floor"])
+        floors = frame.numbers["confidence_floor"]
+        if np.isnan(floors).all():
+            continue
+        for source, floor in set(zip(frame.texts["source"].to_pylist(), floors.tolist(), strict=True)):
+            if source is not None and floor == floor:
+                found.setdefault(source, set()).add(floor)
     return found

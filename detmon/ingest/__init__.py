@@ -32,7 +32,8 @@ from detmon.verdicts import LATE
 
 BATCH_ROWS = 1_000_000
 BATCH_BOXES = 8_000_000
-"""A batch is written when it holds so many rows or boxes; fewer cost more time and space a row, more cost memory."""
+BATCH_LOGS = 20_000
+"""A batch is written when it holds so many rows, boxes or logs; fewer cost more time and space a row, more memory."""
 STREAM_SECONDS = 5.0
 """A stream's rows are written at least this often while more arrive, and at once when nothing waits."""
 GAP = 0.2
@@ -118,7 +119,7 @@ class _Run:
                 pass
             reading = self._open(source, options)
         for part in reading.parts():
-            if self.batch.rows >= BATCH_ROWS or self.batch.boxes >= BATCH_BOXES:
+            if self._full():
                 self.write()
             if log.status != "taken":  # what was written said no
                 return
@@ -141,6 +142,10 @@ class _Run:
 
     def _open(self, source: Source, options: Options) -> Reading:
         return formats.open_source(source, options, now=self.clock(), readers=self.readers)
+
+    def _full(self) -> bool:
+        batch = self.batch
+        return batch.rows >= BATCH_ROWS or batch.boxes >= BATCH_BOXES or batch.logs >= BATCH_LOGS
 
     def _due(self, stream: BinaryIO) -> bool:
         waited = time.monotonic() - (self.last_write or self.begun)

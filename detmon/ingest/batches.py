@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ RAW_LIMIT = 2000
 """Characters of a rejected record that are kept."""
 WRITING_MEMORY = "450MB"
 """What DuckDB may take while a batch is written."""
+SMALL = 10_000
+"""Rows of a part that becomes a piece of its own; smaller ones share one."""
+LOOSE = 500
+"""Parts that share a piece at most: a table of one row takes as much memory as one of a hundred."""
 RESENT_WITHIN = timedelta(days=1)
 """A record logged twice is looked for so far around the batch's own times (`--dedup full`: everywhere)."""
 
@@ -71,19 +76,18 @@ class Log:
 
 @dataclass
 class _Share:
-    """What one log has in a batch."""
+    """What one log has in a batch, beside its rows, which have its `number`."""
 
     log: Log
-    tables: list[pa.Table] = field(default_factory=list)
+    number: int
     rejects: list[Reject] = field(default_factory=list)
     read: int = 0
     complete: bool = False
 
-    def add(self, table: pa.Table) -> None:
-        """Keep rows, and what they tell about each model."""
+    def look(self, table: pa.Table) -> None:
+        """Keep what rows tell about each model."""
         import pyarrow.compute as pc
 
-        self.tables.append(table)
         ids = table["model_id"].unique().to_pylist()
         for model_id in ids:
             mine = table if len(ids) == 1 else table.filter(pc.equal(table["model_id"], model_id))
@@ -105,18 +109,30 @@ class Batch:
     def __init__(self) -> None:
         self.rows = self.boxes = 0
         self._shares: list[_Share] = []
+        self._numbers = itertools.count()
+        self._pieces: list[pa.Table] = []
+        self._loose: list[pa.Table] = []
+        """Parts of small logs, which become one piece."""
         self._staging = connect()
         self._staging.execute("SET preserve_insertion_order = true")  # derived ids join their rows by place
 
+    @property
+    def logs(self) -> int:
+        """How many logs have a part in it."""
+        return len(self._shares)
+
     def add(self, log: Log, part: Part) -> None:
-        """Take a part of `log`: derive missing ids, encode what repeats."""
+        """Take a part of `log`."""
         share = self._share(log)
         share.read += part.read
         share.rejects.extend(part.rejects)
         if part.table.num_rows:
-            share.add(_encoded(self._identified(part.table)))
+            share.look(part.table)
+            self._loose.append(_with(part.table, "owner", share.number))
             self.rows += part.table.num_rows
-            self.boxes += _boxes(share.tables[-1])
+            self.boxes += _boxes(part.table)
+            if len(self._loose) >= LOOSE or part.table.num_rows >= SMALL:
+                self._gather()
 
     def end(self, log: Log) -> None:
         """The log has been read to its end."""
@@ -124,10 +140,17 @@ class Batch:
 
     def drop(self, log: Log) -> None:
         """Forget what is not written of `log`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        gone = pa.array([share.number for share in self._shares if share.log is log], pa.int32())
         self._shares = [share for share in self._shares if share.log is not log]
-        tables = [table for share in self._shares for table in share.tables]
-        self.rows = sum(table.num_rows for table in tables)
-        self.boxes = sum(_boxes(table) for table in tables)
+        if not len(gone):
+            return
+        self._gather()
+        self._pieces = [piece.filter(pc.invert(pc.is_in(piece["owner"], gone))) for piece in self._pieces]
+        self.rows = sum(piece.num_rows for piece in self._pieces)
+        self.boxes = sum(map(_boxes, self._pieces))
 
     def write(self, store: Store, now: datetime) -> tuple[int, int]:
         """Write all that was gathered in one transaction, and start anew. Raises Conflict (nothing is written).
@@ -136,7 +159,8 @@ class Batch:
         """
         if not self._shares:
             return 0, 0
-        staged = _Staged(self._staging, self._shares)
+        self._gather()
+        staged = _Staged(self._staging, self._shares, self._pieces)
         failpoints.reach("ingest.staged")
         with store.writing(create=True) as con, _said_plainly(store), transaction(con):
             con.execute(f"SET memory_limit = '{WRITING_MEMORY}'")  # the batch itself needs the rest
@@ -144,9 +168,9 @@ class Batch:
             staged.write(con, now)
             failpoints.reach("ingest.written")
         failpoints.reach("ingest.committed")
-        for share, written in zip(self._shares, staged.manifest, strict=True):
+        for share, written in zip(self._shares, staged.counts, strict=True):
             share.log.count(written)
-        self._shares, self.rows, self.boxes = [], 0, 0
+        self._shares, self._pieces, self.rows, self.boxes = [], [], 0, 0
         return staged.joined
 
     def close(self) -> None:
@@ -155,8 +179,16 @@ class Batch:
 
     def _share(self, log: Log) -> _Share:
         if not self._shares or self._shares[-1].log is not log:
-            self._shares.append(_Share(log))
+            self._shares.append(_Share(log, next(self._numbers)))
         return self._shares[-1]
+
+    def _gather(self) -> None:
+        """Make one piece of what is loose: derive missing ids, encode what repeats."""
+        import pyarrow as pa
+
+        if self._loose:
+            self._pieces.append(_encoded(self._identified(pa.concat_tables(self._loose))))
+            self._loose = []
 
     def _identified(self, table: pa.Table) -> pa.Table:
         place = table.schema.get_field_index("prediction_id")
@@ -171,14 +203,14 @@ class Batch:
 class _Staged:
     """Everything that a batch writes, worked out before the store is opened."""
 
-    def __init__(self, con: Connection, shares: list[_Share]) -> None:
+    def __init__(self, con: Connection, shares: list[_Share], pieces: list[pa.Table]) -> None:
         self.con = con
         self.shares = shares
         self.rejects = [list(share.rejects) for share in shares]
         self.duplicates = [0] * len(shares)
-        self.manifest: list[dict[str, Any]] = []
+        self.counts: list[dict[str, int]] = []
         self.joined = (0, 0)
-        self.table = _gathered(shares)
+        self.table = _gathered(shares, pieces)
         if self.table.num_rows:
             self._take_out_repeated()
             self.ordered = _ascending(self.table["ts"])
@@ -287,33 +319,35 @@ class _Staged:
         return new
 
     def _write_manifest(self, con: Connection, first_batch: int, rejected: list[int], now: datetime) -> None:
-        import numpy as np
-        import pyarrow.compute as pc
+        import pyarrow as pa
 
-        rows = np.bincount(self.table["owner"].to_numpy(), minlength=len(self.shares)).tolist()
-        start = 0
-        for owner, (share, n_ok) in enumerate(zip(self.shares, rows, strict=True)):
-            mine = self.table.select(["ts", "n_detections"]).slice(start, n_ok)
-            start += n_ok
-            first, last = _span(mine["ts"]) if n_ok else (None, None)
-            written = {
+        spans = _spans(self.table, len(self.shares))
+        self.counts = [
+            {
                 "n_read": share.read,
                 "n_ok": n_ok,
                 "n_rejected": rejected[owner],
                 "n_duplicate": self.duplicates[owner] + len(self.rejects[owner]) - rejected[owner],
-                "n_detections": pc.sum(mine["n_detections"]).as_py() or 0,
+                "n_detections": n_detections,
             }
-            log = share.log
-            about: dict[str, object] = {
-                "sha256": log.sha256,
-                "path": log.path,
-                "format": log.format,
-                "bytes": log.bytes,
-                "version": log.version,
-            }
-            about |= {"ts_min": first, "ts_max": last, "denominator": log.denominator, "complete": share.complete}
-            con.execute(statement("add_batch"), {"batch_id": first_batch + owner, **written, **about, "now": now})
-            self.manifest.append(written)
+            for owner, (share, n_ok, n_detections) in enumerate(
+                zip(self.shares, spans["n_ok"].to_pylist(), spans["n_detections"].to_pylist(), strict=True)
+            )
+        ]
+        abouts = (
+            {name: getattr(share.log, name) for name in _MANIFEST} | {"complete": share.complete}
+            for share in self.shares
+        )
+        rows = [
+            {"owner": owner, **about, **counted}
+            for owner, (about, counted) in enumerate(zip(abouts, self.counts, strict=True))
+        ]
+        logs = pa.Table.from_pylist(rows, schema=_manifest_schema())
+        for name in ("ts_min", "ts_max"):
+            logs = logs.append_column(name, spans[name])
+        con.register("logs", logs)
+        con.execute(statement("add_batches"), {"first_batch": first_batch, "now": now})
+        con.unregister("logs")
 
 
 @contextmanager
@@ -359,7 +393,15 @@ def _boxes(table: pa.Table) -> int:
     return sum(len(batch["detections"].values) for batch in table.to_batches())
 
 
-def _gathered(shares: list[_Share]) -> pa.Table:
+def _with(table: pa.Table, name: str, value: int) -> pa.Table:
+    """The table with one more column, of one number."""
+    import numpy as np
+    import pyarrow as pa
+
+    return table.append_column(name, pa.array(np.full(table.num_rows, value, np.int32)))
+
+
+def _gathered(shares: list[_Share], pieces: list[pa.Table]) -> pa.Table:
     """All rows, with `owner` (the place of their log among the shares) and `denominator`.
 
     `denominator` is the first owner with the same denominator: rollup cells of these rows are written as its batch's.
@@ -368,19 +410,34 @@ def _gathered(shares: list[_Share]) -> pa.Table:
     import pyarrow as pa
 
     first: dict[str, int] = {}
-    tables = [_encoded(stored_schema().empty_table())]
-    tables[0] = (
-        tables[0]
-        .append_column("owner", pa.array([], pa.int32()))
-        .append_column("denominator", pa.array([], pa.int32()))
-    )
-    for owner, share in enumerate(shares):
-        denominator = first.setdefault(share.log.denominator, owner)
-        for table in share.tables:
-            for name, value in (("owner", owner), ("denominator", denominator)):
-                table = table.append_column(name, pa.array(np.full(table.num_rows, value, np.int32)))
-            tables.append(table)
+    alike = np.array([first.setdefault(share.log.denominator, owner) for owner, share in enumerate(shares)], np.int32)
+    numbers = np.array([share.number for share in shares])
+    tables = [_with(_with(_encoded(stored_schema().empty_table()), "owner", 0), "denominator", 0)]
+    for piece in pieces:
+        owner = np.searchsorted(numbers, piece["owner"].to_numpy()).astype(np.int32)
+        piece = piece.set_column(piece.schema.get_field_index("owner"), "owner", pa.array(owner))
+        tables.append(piece.append_column("denominator", pa.array(alike[owner])))
     return pa.concat_tables(tables)
+
+
+def _spans(table: pa.Table, owners: int) -> pa.Table:
+    """Rows, boxes, and the first and last time of each owner's rows, which follow one another in order of owner."""
+    import numpy as np
+    import pyarrow as pa
+
+    rows = np.bincount(table["owner"].to_numpy(), minlength=owners)
+    starts = (np.cumsum(rows) - rows)[rows > 0]
+    micros = table["ts"].to_numpy().astype(np.int64)
+    boxes, first, last = (np.zeros(owners, np.int64) for _ in range(3))
+    for ufunc, values, into in (
+        (np.add, table["n_detections"].to_numpy().astype(np.int64), boxes),
+        (np.minimum, micros, first),
+        (np.maximum, micros, last),
+    ):
+        if len(starts):
+            into[rows > 0] = ufunc.reduceat(values, starts)
+    times = (pa.array(some, mask=rows == 0).cast(pa.timestamp("us")) for some in (first, last))
+    return pa.table([rows, boxes, *times], ["n_ok", "n_detections", "ts_min", "ts_max"])
 
 
 def _numbered(table: pa.Table) -> pa.Table:
@@ -407,6 +464,18 @@ def _ascending(instants: pa.ChunkedArray) -> bool:
 
 def _one(con: Connection, name: str, **values: object) -> int:
     return int(con.execute(statement(name), values).fetchall()[0][0])
+
+
+_MANIFEST = ("sha256", "path", "format", "bytes", "version", "denominator")
+
+
+def _manifest_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    text = ("sha256", "path", "format", "version", "denominator")
+    counts = ("bytes", "n_read", "n_ok", "n_rejected", "n_duplicate", "n_detections")
+    kinds = {"owner": pa.int32(), "complete": pa.bool_(), **dict.fromkeys(text, pa.string())}
+    return pa.schema(list((kinds | dict.fromkeys(counts, pa.int64())).items()))
 
 
 def _rejected_schema() -> pa.Schema:
