@@ -14,7 +14,7 @@ from detmon.times import parse_duration
 
 ENOUGH_IMAGES = 1_000_000
 """Repeated images are counted among about so many."""
-VERIFIED_IMAGES = 400_000
+VERIFIED_IMAGES = 100_000
 """So many images are summed again, the newest hours first, unless all are asked for."""
 LATELY = timedelta(days=7)
 
