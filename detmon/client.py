@@ -29,13 +29,14 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.alerts.silences import Ack, Silence
     from detmon.baselines import Baseline
     from detmon.data_engine.records import DataEngine, EngineRun
-    from detmon.datasets.records import Dataset, Item, ItemStatus, Version, VersionDetails, VersionDiff
+    from detmon.datasets.records import Dataset, ExportedVersion, Item, ItemStatus, Version, VersionDetails, VersionDiff
     from detmon.declared.reading import Declarations
     from detmon.declared.records import Applied
     from detmon.demo import Story
     from detmon.doctor import Around, Diagnosis
     from detmon.drift.logs import Reader
     from detmon.drift.records import DriftReport
+    from detmon.export import ExportedPredictions
     from detmon.feedback.records import Feedback, Imported, Matched
     from detmon.gate import GateResult, Quality
     from detmon.hookspecs import AnyReader
@@ -711,6 +712,25 @@ class Client:
         targets = Targets(default_targets(self.config), lambda target: capabilities(self.config, target))
         return policy.read(self.config, targets)
 
+    def export_predictions(
+        self, out: str | Path, model_id: str | None = None, period: str | None = None
+    ) -> ExportedPredictions:
+        """Write the log (of one model, of a period) as Parquet into a new folder; `ingest` takes it back."""
+        from detmon.export import export
+
+        zone = "UTC"
+        if model_id is not None:
+            model = self.get_model(model_id)
+            model_id, zone = model.id, model.zone or zone
+        span = times.parse_period(period, self.now(), times.parse_zone(zone)) if period else times.ALWAYS
+        done = export(self.store, Path(out), span, model_id)
+        if done.unknown:
+            self._note(
+                f"{done.unknown:,} predictions are of logs without images that have no detections; a store that takes "
+                "them from Parquet does not know that"
+            )
+        return done
+
     def export_prometheus(self, out: str | Path | None = None, window: str = "1h") -> Exported:
         """Metrics over the last `window`, alerts and counters in the text format of Prometheus, in `out` if given."""
         from detmon import prometheus
@@ -784,6 +804,30 @@ class Client:
 
         with self.store.reading() as con:
             return versions.details(con, versions.find(con, version_id))
+
+    def export_version(
+        self,
+        version_id: str,
+        format: str,
+        out: str | Path,
+        *,
+        image_root: str | Path | None = None,
+        link: bool = False,
+        images: bool = True,
+    ) -> ExportedVersion:
+        """Write a version into a new folder, as `coco` or `yolo`.
+
+        Pictures are copied from below `image_root` or from their addresses (paths, `s3://`, `gs://`, `https://`);
+        `link`: local ones are linked to; `images=False`: labels only. Those that cannot be read are left out.
+        """
+        from detmon.datasets import versions
+        from detmon.datasets.export import Order, export
+
+        root = Path(image_root) if image_root else None
+        order = Order(format, Path(out), "none" if not images else "link" if link else "copy", root)
+        with self.store.reading() as con:
+            found = versions.find(con, version_id)
+        return export(self.store, found, order)
 
     def diff_versions(self, a: str, b: str) -> VersionDiff:
         """What differs from version `a` to version `b`: images added, removed, labelled otherwise; classes."""

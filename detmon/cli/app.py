@@ -37,7 +37,7 @@ NOUNS: dict[str, str] = {
     "feedback": "Verdicts of people on boxes and images.",
     "review": "Items out to reviewers and their tools, verdicts back in.",
     "quality": "Precision and recall, from reviews or ground truth.",
-    "export": "What other programs can read: the text format of Prometheus.",
+    "export": "What other programs read: datasets for trainers, logs as Parquet, metrics for Prometheus.",
     "config": "The settings in force.",
     "apply": "Make models, alerts, engines and tests what a file declares.",
     "notify": "Where notices go, and what became of them.",
@@ -76,12 +76,22 @@ class Session:
 
 
 class Verbs(TyperGroup):
-    """A noun with several verbs. Reading the options of all takes 30 ms, so a verb is made when it is called."""
+    """A noun with several verbs. Reading the options of all takes 30 ms, so a verb is made when it is called.
 
-    def __init__(self, app: typer.Typer, **attrs: Any) -> None:
+    `default`: the verb that is meant where none is named.
+    """
+
+    def __init__(self, app: typer.Typer, default: str | None = None, **attrs: Any) -> None:
         super().__init__(no_args_is_help=True, rich_markup_mode=None, **attrs)
+        self.default = default
         self.verbs = {str(verb.name): verb for verb in app.registered_commands}
         self.nouns = {str(noun.name): noun for noun in app.registered_groups}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if self.default and args and args[0] not in (*self.verbs, *self.nouns, "--help"):
+            args = [self.default, *args]
+        found: list[str] = super().parse_args(ctx, args)
+        return found
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*self.verbs, *self.nouns]
@@ -104,9 +114,10 @@ class Nouns(TyperGroup):
     def get_command(self, ctx: Any, name: str) -> Any:
         if name not in NOUNS:
             return None
-        app: typer.Typer = import_module(f"detmon.cli.{name.replace('-', '_')}").app
+        module = import_module(f"detmon.cli.{name.replace('-', '_')}")
+        app: typer.Typer = module.app
         if app.info.no_args_is_help is True:
-            return Verbs(app, name=name, help=NOUNS[name])
+            return Verbs(app, getattr(module, "DEFAULT", None), name=name, help=NOUNS[name])
         command = typer.main.get_command(app)
         command.name = name
         return command

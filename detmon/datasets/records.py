@@ -123,3 +123,25 @@ class VersionDiff(Record):
     changed: int
     classes: Mapping[str, Mapping[str, int]]
     changes: tuple[ItemChange, ...]
+
+
+@dataclass(frozen=True)
+class ExportedVersion(Record):
+    """What was written of a version. Boxes are `clipped` at the edges of their images, `dropped` below 1 pixel.
+
+    `left_out`: images that are not there, by reason; `out`/left_out.csv lists them.
+    """
+
+    version_id: str
+    format: str
+    out: str
+    images: int
+    annotations: int
+    train: int
+    val: int
+    test: int
+    classes: Sequence[str]
+    clipped: int
+    dropped: int
+    left_out: Mapping[str, int]
+    warnings: tuple[VersionWarning, ...]

@@ -70,6 +70,14 @@ def find(name: str) -> Iterator[Source]:
         yield Source(one.name, remote=one)
 
 
+def fetch(name: str, file: IO[bytes]) -> None:
+    """Copy the one object at an address to an open file. Raises OperationError, or UsageError where there is none."""
+    found = list(find(name))
+    if len(found) != 1 or found[0].remote is None:
+        raise UsageError(f"{spoken(name)} holds {len(found)} objects", "name one of them")
+    found[0].remote.fetch(file, None)
+
+
 @contextmanager
 def opened(name: str | Path) -> Iterator[Source]:
     """The one file or object that is called `name`, as a local file for the time being."""
