@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from conftest import Shell
@@ -148,9 +149,9 @@ checks = [{ check = "ab", test = "t", winner = "b" }]
     (annotation, said) = detmon(*now, "gate", "promote", "--format", "github", code=1).out.splitlines()
     assert annotation.startswith("::error title=gate promote%3A ab::fail: no winner")
     assert said == "The gate fails."
-    suite = ElementTree.fromstring(detmon(*now, "gate", "retrain", "--format", "junit", code=3).out)
-    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["3", "1", "2"]
-    assert [case[0].tag for case in suite] == ["error", "failure", "error"]
+    suite = junit(detmon(*now, "gate", "retrain", "--format", "junit", code=3).out)
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (3, 1, 0, 2)
+    assert [one.result[0].__class__.__name__ for one in suite] == ["Skipped", "Failure", "Skipped"]
 
 
 def test_where_one_check_is_enough_another_is_no_failure(detmon: Shell) -> None:
@@ -163,7 +164,111 @@ checks = [{ check = "items", dataset = "review", operator = "ge", threshold = 1 
   { check = "items", dataset = "review", operator = "le", threshold = 0 }]
 """
     )
-    suite = ElementTree.fromstring(detmon("gate", "any", "--format", "junit").out)
-    assert [case[0].tag for case in suite] == ["skipped", "system-out"]
+    suite = junit(detmon("gate", "any", "--format", "junit").out)
+    assert [[type(one).__name__ for one in case.result] for case in suite] == [["Skipped"], []]
     shown = detmon("gate", "any", "--format", "github").out.splitlines()
     assert [line.split()[0] for line in shown[:2]] == ["::notice", "::notice"]
+
+
+# --- what CI reads -------------------------------------------------------------------------------------------------
+
+
+def junit(text: str) -> Any:
+    """The only suite of a JUnit document, as other programs read it."""
+    from junitparser import JUnitXml
+
+    (suite,) = JUnitXml.fromstring(text.encode())
+    return suite
+
+
+@pytest.fixture
+def workflow(detmon: Shell) -> dict[str, Path]:
+    """The files that a step of a GitHub workflow writes to."""
+    files = {name: detmon.folder / name for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
+    for name, file in files.items():
+        detmon.monkeypatch.setenv(name, str(file))
+    return files
+
+
+def items_gate(detmon: Shell, name: str, thresholds: list[int], require: str = "all") -> None:
+    """A gate of checks that pass where the threshold is 0."""
+    detmon("dataset", "create", "review")
+    checks = [
+        f'{{ check = "items", dataset = "review", operator = "ge", threshold = {threshold} }}'
+        for threshold in thresholds
+    ]
+    text = f'[gate.{json.dumps(name)}]\nrequire = "{require}"\nchecks = [{", ".join(checks)}]\n'
+    (detmon.folder / "detmon.toml").write_text(text)
+
+
+@pytest.mark.parametrize(("threshold", "decision", "code"), [(0, "pass", 0), (1, "fail", 1)])
+def test_a_step_of_a_workflow_is_told(
+    detmon: Shell, workflow: dict[str, Path], threshold: int, decision: str, code: int
+) -> None:
+    items_gate(detmon, "promote", [threshold])
+    workflow["GITHUB_OUTPUT"].write_text("before=1\n")
+    detmon("gate", "promote", "--format", "github", code=code)
+    assert workflow["GITHUB_OUTPUT"].read_text() == f"before=1\ndecision={decision}\n"
+    assert workflow["GITHUB_STEP_SUMMARY"].read_text().startswith("## Gate promote\n")
+
+
+def test_ten_annotations_of_a_kind_are_shown(detmon: Shell, workflow: dict[str, Path]) -> None:
+    items_gate(detmon, "many", [*range(1, 13), *[0] * 11])
+    shown = detmon("gate", "many", "--format", "github", code=1).out.splitlines()
+    assert [sum(line.startswith(f"::{kind} ") for line in shown) for kind in ("error", "notice")] == [10, 10]
+    assert workflow["GITHUB_STEP_SUMMARY"].read_text().count("| items |") == 23
+
+
+def test_a_summary_is_cut_before_it_is_lost(detmon: Shell, workflow: dict[str, Path]) -> None:
+    items_gate(detmon, "x" * 1000, [0] * 2000)
+    text = (detmon.folder / "detmon.toml").read_text()
+    detmon("dataset", "create", "ü" * 300)
+    (detmon.folder / "detmon.toml").write_text(text.replace('"review"', f'"{"ü" * 300}"'))
+    detmon("gate", "x" * 1000, "--format", "github")
+    summary = workflow["GITHUB_STEP_SUMMARY"].read_text("utf-8")
+    assert 890_000 < len(summary.encode()) < 901_000
+    assert summary.endswith("(cut: the summary was too long)\n")
+
+
+HOSTILE = "a,b:c%0A\n::error::x\r\u2028::add-mask::y\x01<b>|`]]>&\u202e"
+
+
+@pytest.mark.parametrize("format", ["text", "json", "junit", "github", "markdown", "html"])
+def test_hostile_names(detmon: Shell, workflow: dict[str, Path], format: str) -> None:
+    detmon("dataset", "create", HOSTILE)
+    items_gate(detmon, HOSTILE, [0, 1], require="any")
+    text = (detmon.folder / "detmon.toml").read_text()
+    (detmon.folder / "detmon.toml").write_text(text.replace('"review"', json.dumps(HOSTILE)), "utf-8")
+    out = detmon("gate", HOSTILE, "--format", format).out
+    if format == "json":
+        assert json.loads(out)["gate"] == HOSTILE
+        return
+    assert not [line for line in out.splitlines() if line.startswith(("::error", "::add-mask"))]
+    assert "\x01" not in out
+    if format == "junit":
+        assert junit(out).tests == 2
+    if format == "github":
+        assert [line.split()[0] for line in out.splitlines()] == ["::notice", "::notice", "The"]
+        assert workflow["GITHUB_OUTPUT"].read_text() == "decision=pass\n"
+    if format == "html":
+        assert "<b>" not in out
+
+
+@pytest.mark.parametrize(("setting", "code"), [('db = "text.duckdb"', 4), ("nonsense = 1", 2)])
+def test_a_gate_that_cannot_be_run(detmon: Shell, workflow: dict[str, Path], setting: str, code: int) -> None:
+    items_gate(detmon, "promote", [0])
+    (detmon.folder / "text.duckdb").write_text("no store")
+    text = (detmon.folder / "detmon.toml").read_text()
+    (detmon.folder / "detmon.toml").write_text(f"{setting}\n{text}")
+    suite = junit(detmon("gate", "promote", "--format", "junit", code=code).out)
+    assert (suite.tests, suite.errors) == (1, 1)
+    shown = detmon("gate", "promote", "--format", "github", code=code).out
+    assert shown.startswith("::error title=gate promote::")
+    assert workflow["GITHUB_OUTPUT"].read_text() == "decision=error\n"
+    assert detmon("gate", "promote", "--json", code=code).out == ""
+
+
+def test_a_summary_that_cannot_be_written(detmon: Shell, workflow: dict[str, Path]) -> None:
+    items_gate(detmon, "promote", [0])
+    workflow["GITHUB_STEP_SUMMARY"].mkdir()
+    assert "GITHUB_STEP_SUMMARY" in detmon("gate", "promote", "--format", "github", code=4).err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +12,11 @@ import typer
 
 from detmon.cli import options, output, report
 from detmon.cli.report import Report, ReportFormat, Section, Table
+from detmon.errors import DetmonError
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from detmon.gate import GateCheck, GateResult
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -39,14 +44,31 @@ def gate(
 
     Example: detmon gate promote --format github
     """
-    found = options.client(ctx).run_gate(name)
-    if format is GateFormat.junit and not json:
-        output.text(_junit(found))
-    elif format is GateFormat.github and not json:
-        output.text("\n".join(_github(found)))
+    chosen = GateFormat.json if json else format
+    try:
+        found = options.client(ctx).run_gate(name)
+    except DetmonError as error:
+        _tell_error(name, error, chosen)
+        raise
+    if chosen is GateFormat.junit:
+        output.verbatim(_junit(found))
+    elif chosen is GateFormat.github:
+        for line in _github(found):
+            output.line(line)
+        _tell_workflow(found.decision, report.markdown(_report(found)))
     else:
-        report.show(_report(found), found, ReportFormat.json if json else ReportFormat(format.value))
+        report.show(_report(found), found, ReportFormat(chosen.value))
     raise typer.Exit(found.exit_code)
+
+
+def _tell_error(name: str, error: DetmonError, format: GateFormat) -> None:
+    """Tell CI, in its format, that the gate could not be run."""
+    if format is GateFormat.junit:
+        output.verbatim(_junit_error(name, error))
+    elif format is GateFormat.github:
+        said = f"{error.message} ({error.hint})" if error.hint else error.message
+        output.line(_annotation("error", f"gate {name}", said))
+        _tell_workflow("error", report.markdown(Report(f"Gate {name}", f"The gate could not be run: {said}")))
 
 
 _SAYS = {"pass": "passes", "fail": "fails", "undecided": "cannot be decided"}
@@ -67,34 +89,92 @@ def _weight(found: GateResult, check: GateCheck) -> str:
 
 
 def _junit(found: GateResult) -> str:
-    """A test suite: a check that fails is a failure, an undecided one an error."""
+    """A test suite: a check that fails is a failure; one that is undecided, or fails aside, is skipped."""
     from xml.etree import ElementTree
 
-    tags = {"fail": "failure", "undecided": "error", "aside": "skipped"}
-    suite = ElementTree.Element("testsuite", name=f"gate {found.gate}", tests=str(len(found.checks)))
-    weights = [_weight(found, check) for check in found.checks]
-    for name, weight in (("failures", "fail"), ("errors", "undecided"), ("skipped", "aside")):
-        suite.set(name, str(weights.count(weight)))
-    for check, weight in zip(found.checks, weights, strict=True):
-        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{found.gate}", name=check.check)
-        message = output.printable(check.message)
-        if weight in tags:
-            ElementTree.SubElement(case, tags[weight], message=message)
-        else:
-            ElementTree.SubElement(case, "system-out").text = message
+    suite, counts = _suite(found.gate), Counter({"failures": 0, "skipped": 0})
+    for check in found.checks:
+        case, weight = _case(suite, found.gate, check.check), _weight(found, check)
+        message = output.printable(f"{check.status}: {check.message}")
+        if weight == "fail":
+            ElementTree.SubElement(case, "failure", message=message, type="gate")
+            counts["failures"] += 1
+        elif weight != "pass":
+            ElementTree.SubElement(case, "skipped", message=message)
+            counts["skipped"] += 1
+        ElementTree.SubElement(case, "system-out").text = message
+    return _xml(suite, tests=len(found.checks), errors=0, **counts)
+
+
+def _junit_error(name: str, error: DetmonError) -> str:
+    """A test suite of one test that could not be run."""
+    from xml.etree import ElementTree
+
+    suite = _suite(name)
+    case = _case(suite, name, f"gate {name}")
+    wrong = ElementTree.SubElement(case, "error", message=output.printable(error.message), type=type(error).__name__)
+    wrong.text = output.printable(error.hint or "")
+    return _xml(suite, tests=1, failures=0, errors=1, skipped=0)
+
+
+def _suite(gate: str) -> Element:
+    from xml.etree import ElementTree
+
+    return ElementTree.Element("testsuite", name=output.printable(f"gate {gate}"))
+
+
+def _case(suite: Element, gate: str, name: str) -> Element:
+    from xml.etree import ElementTree
+
+    told = {"classname": f"gate.{gate}", "name": name, "time": "0"}
+    return ElementTree.SubElement(suite, "testcase", {key: output.printable(text) for key, text in told.items()})
+
+
+def _xml(suite: Element, **counts: int) -> str:
+    from xml.etree import ElementTree
+
+    for key, n in counts.items():
+        suite.set(key, str(n))
     ElementTree.indent(suite)
-    return '<?xml version="1.0"?>\n' + ElementTree.tostring(suite, encoding="unicode")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+# --- GitHub --------------------------------------------------------------------------------------------------------
+
+ANNOTATIONS = 10
+"""So many of a kind are shown of a step; the summary has all."""
+SUMMARY_BYTES = 900_000
+"""A step's summary is lost as a whole above 1 MiB."""
 
 
 def _github(found: GateResult) -> Iterator[str]:
-    """Annotations of a workflow run."""
+    """Annotations of a workflow run, and the verdict."""
     words = {"fail": "error", "undecided": "warning"}
+    shown: Counter[str] = Counter()
     for check in found.checks:
-        title = _escaped(f"gate {found.gate}: {check.check}").replace(":", "%3A").replace(",", "%2C")
-        message = _escaped(f"{check.status}: {check.message}")
-        yield f"::{words.get(_weight(found, check), 'notice')} title={title}::{message}"
+        kind = words.get(_weight(found, check), "notice")
+        shown[kind] += 1
+        if shown[kind] <= ANNOTATIONS:
+            yield _annotation(kind, f"gate {found.gate}: {check.check}", f"{check.status}: {check.message}")
     yield f"The gate {_SAYS[found.decision]}."
+
+
+def _annotation(kind: str, title: str, message: str) -> str:
+    """A workflow command; values and properties escape what would end them."""
+    title = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={title}::{_escaped(message)}"
 
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _tell_workflow(decision: str, summary: str) -> None:
+    """Append the summary and the output `decision` of the step to the files that GitHub names."""
+    encoded = summary.encode("utf-8", "replace")
+    if len(encoded) > SUMMARY_BYTES:
+        encoded = encoded[:SUMMARY_BYTES].rpartition(b"\n")[0] + b"\n\n(cut: the summary was too long)\n"
+    for variable, content in (("GITHUB_STEP_SUMMARY", encoded), ("GITHUB_OUTPUT", f"decision={decision}\n".encode())):
+        if path := os.environ.get(variable):
+            with open(path, "ab") as file:
+                file.write(content)

@@ -113,7 +113,8 @@ def wrapped(paragraph: str) -> None:
     import textwrap
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    text("\n".join(textwrap.wrap(paragraph, max(width, 20), break_on_hyphens=False)))
+    one_line = printable(" ".join(paragraph.split()))  # no name in it begins a line of its own
+    text("\n".join(textwrap.wrap(one_line, max(width, 20), break_on_hyphens=False)))
 
 
 def has_blocks() -> bool:
