@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.prometheus import Exported
     from detmon.prune import Pruned
     from detmon.quality.records import QualityReport
-    from detmon.review.records import ReviewExported, ReviewImported
+    from detmon.review.records import ReviewExported, ReviewImported, ReviewPushed
 
 
 class Client:
@@ -265,6 +265,35 @@ class Client:
         from detmon.review import back
 
         return back.import_file(self.store, str(source), back.Options(boxes_only, reviewer), self.now())
+
+    def push_review(
+        self,
+        dataset_id: str,
+        project: str | int,
+        url: str | None = None,
+        *,
+        status: str = "needs_review",
+        limit: int | None = None,
+        min_confidence: float | None = None,
+        image_root: str | None = None,
+        url_prefix: str | None = None,
+    ) -> ReviewPushed:
+        """Send items to a project of Label Studio (its number, or its title: made if it is new), each once.
+
+        The server is `url` or LABEL_STUDIO_URL, the token LABEL_STUDIO_API_KEY; the rest as in `export_review`.
+        """
+        from detmon.review import exchange, out
+
+        wanted = out.wanted(dataset_id, status, limit, min_confidence, image_root, url_prefix)
+        return exchange.push(self.store, wanted, url, str(project), self._note)
+
+    def pull_review(
+        self, project: str | int, url: str | None = None, *, boxes_only: bool = False, reviewer: str | None = None
+    ) -> ReviewImported:
+        """Take what was annotated in a project of Label Studio, as `import_review` takes its export."""
+        from detmon.review import back, exchange
+
+        return exchange.pull(self.store, url, str(project), back.Options(boxes_only, reviewer), self.now())
 
     # --- configuration ---
 

@@ -30,6 +30,13 @@ Prefix = Annotated[
 ]
 
 
+Url = Annotated[str | None, typer.Option(metavar="URL", help="The server (default: LABEL_STUDIO_URL).")]
+BoxesOnly = Annotated[
+    bool, typer.Option("--boxes-only", help="Only the boxes were judged: nothing is said of missed objects.")
+]
+Reviewer = Annotated[str | None, typer.Option(help="Who reviewed, where nobody is named.")]
+
+
 @app.command("export")
 def export(
     ctx: typer.Context,
@@ -67,10 +74,8 @@ def _show_export(done: ReviewExported) -> None:
 def import_(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="What the tool exported; - is standard input.")],
-    boxes_only: Annotated[
-        bool, typer.Option("--boxes-only", help="Only the boxes were judged: nothing is said of missed objects.")
-    ] = False,
-    reviewer: Annotated[str | None, typer.Option(help="Who reviewed, where the file names nobody.")] = None,
+    boxes_only: BoxesOnly = False,
+    reviewer: Reviewer = None,
     json: options.Json = False,
 ) -> None:
     """Take a reviewed file: Label Studio's JSON, CVAT XML, COCO, the CSV, or the file of the review page.
@@ -94,3 +99,50 @@ def _show_import(done: ReviewImported, *, json: bool) -> None:
     output.line(f"{done.items:,} items reviewed" + (f", {done.skipped:,} not" if done.skipped else ""))
     output.pairs({f"  {name}": count for name, count in done.feedback.items()})
     output.line(f"{done.accepted:,} verdicts" + (f", {done.duplicates:,} duplicates" if done.duplicates else ""))
+
+
+@app.command("push")
+def push(
+    ctx: typer.Context,
+    dataset: Dataset,
+    project: Annotated[str, typer.Option(help="The project's number, or its title: made if it is new.")],
+    url: Url = None,
+    status: Status = "needs_review",
+    limit: Limit = None,
+    min_confidence: MinConfidence = None,
+    image_root: Root = None,
+    url_prefix: Prefix = None,
+    json: options.Json = False,
+) -> None:
+    """Send flagged items to a project of Label Studio, each once. The token: LABEL_STUDIO_API_KEY, or ..._FILE.
+
+    Example: detmon review push --dataset review --url https://labels.example.com --project "Night shift"
+    """
+    done = options.client(ctx).push_review(
+        dataset, project, url, status=status, limit=limit, min_confidence=min_confidence, image_root=image_root,
+        url_prefix=url_prefix,
+    )  # fmt: skip
+    for warning in done.warnings:
+        output.warn(warning.message)
+    if json:
+        output.document(done)
+    else:
+        before = f", {done.present:,} were there" if done.present else ""
+        output.line(f"{done.pushed:,} tasks sent{before}: {done.url}/projects/{done.project}")
+
+
+@app.command("pull")
+def pull(
+    ctx: typer.Context,
+    project: Annotated[str, typer.Option(help="The project's number or title.")],
+    url: Url = None,
+    boxes_only: BoxesOnly = False,
+    reviewer: Reviewer = None,
+    json: options.Json = False,
+) -> None:
+    """Take what was annotated in a project of Label Studio. The token: LABEL_STUDIO_API_KEY, or ..._FILE.
+
+    Example: detmon review pull --url https://labels.example.com --project "Night shift"
+    """
+    done = options.client(ctx).pull_review(project, url, boxes_only=boxes_only, reviewer=reviewer)
+    _show_import(done, json=json)
