@@ -209,7 +209,7 @@ class Mapped:
         if self._rare is not None and filled(_at(read, self._rare, n)):
             raise Odd
         made = {
-            name: texts(_at(read, path, n), WHOLE)
+            name: labels(_at(read, path, n)) if name == "label" else texts(_at(read, path, n), WHOLE)
             for name, path in self._box.items()
             if name not in ("confidence", "bbox")
         }
@@ -333,6 +333,12 @@ def texts(column: Any, numeral: str) -> Any:
     if not pc.all(pc.or_(quoted, pc.match_substring_regex(column, numeral))).as_py():
         raise Odd
     return pc.if_else(quoted, inside, column)
+
+
+def labels(column: Any) -> Any:
+    """The same for labels, which repeat: each of them is looked at once."""
+    encoded = column.dictionary_encode()
+    return texts(encoded.dictionary, WHOLE).take(encoded.indices)
 
 
 def numbers(column: Any) -> Any:

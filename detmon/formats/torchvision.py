@@ -102,7 +102,7 @@ class _Lists(paths.Mapped):
         lengths = [pc.list_value_length(read[name]) for name in LISTS]
         if not lengths[0].equals(lengths[1]) or not lengths[0].equals(lengths[2]):
             raise paths.Odd
-        label = paths.texts(read["labels"].flatten(), paths.WHOLE)
+        label = paths.labels(read["labels"].flatten())
         if pc.any(pc.equal(label, "0")).as_py():
             raise paths.Odd
         parts = {

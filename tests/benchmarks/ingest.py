@@ -85,6 +85,7 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
     run(python(HELD, log), folder)
     yield Row("file locked", "batch time", "≤ 40 %", f"{float((folder / 'held.txt').read_text()):.0%}")
     yield from _lines(folder, min(images, 300_000), times)
+    yield _small_files(folder, min(images, 2000), times)
 
 
 def _lines(folder: Path, images: int, times: int) -> Iterator[Row]:
@@ -118,6 +119,26 @@ def _lines(folder: Path, images: int, times: int) -> Iterator[Row]:
             f"{megabytes / cpu[name]:.0f} MB/s; start-up {costs[name, line].cpu:.2f} s; "
             f"peak {costs[name, log].megabytes / 1024:.2f} GiB",
         )
+
+
+def _small_files(folder: Path, files: int, times: int) -> Row:
+    """Files of one record each, in a folder; without what a folder of one file takes."""
+    places = folder / "many", folder / "single"
+    for place, n in zip(places, (files, 1), strict=True):
+        place.mkdir()
+        log = synthetic.write_jsonl(folder / "records.jsonl", n)
+        for number, line in enumerate(log.read_bytes().splitlines(keepends=True)):
+            (place / f"{number:06}.json").write_bytes(line)
+    store = folder / "small.duckdb"
+
+    def ingest(place: Path) -> Cost:
+        store.unlink(missing_ok=True)
+        return run(detmon("-q", "--db", store, "ingest", place, "--json"), folder)
+
+    costs = interleaved({place: partial(ingest, place) for place in places}, times)
+    many, single = (costs[place] for place in places)
+    each = (many.cpu - single.cpu) / max(files - 1, 1) * 1000
+    return Row(f"ingest, {files:,} files of one record, CPU a file", "", "≤ 5 ms", f"{each:.1f} ms")
 
 
 def _rollup_share(store: Path) -> float:
