@@ -422,7 +422,8 @@ def frames(log: list[Record]) -> list[Record]:
     for n, one in enumerate(log, start=1):
         boxes = tuple(replace(box, label="person", track_id=str(k)) for k, box in enumerate(one.boxes))
         when = START + timedelta(seconds=(n - 1) / FPS)
-        where = {"source": "S1", "image_width": SIZE[0], "image_height": SIZE[1]}
+        size = (log[0].image_width or SIZE[0], log[0].image_height or SIZE[1])
+        where: dict[str, Any] = {"source": "S1", "image_width": size[0], "image_height": size[1]}
         found.append(replace(one, image_id=f"S1/{n:06d}", ts=when, boxes=boxes, **where))
     return found
 
@@ -434,7 +435,7 @@ def mot(log: Log, folder: Path) -> tuple[Path, Options]:
     path = folder / "det.txt"
     path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
     said = {"model": log[0].model_id, "source": "S1", "label": "person", "start": START, "fps": FPS}
-    return path, {**said, "frames": (1, len(log)), "image_size": SIZE}
+    return path, {**said, "frames": (1, len(log)), "image_size": (log[0].image_width, log[0].image_height)}
 
 
 def stems(log: list[Record]) -> list[Record]:
@@ -483,6 +484,6 @@ WRITERS = [
     Writer("CSV", ("flat:FlatCsv",), flat_csv),
     Writer("TSV", ("flat:FlatCsv",), flat_tsv),
     Writer("flat Parquet", ("flat:FlatParquet",), flat_parquet),
-    Writer("MOT", ("mot:Mot",), mot, (), (), models=False, made=frames),
+    Writer("MOT", ("mot:Mot",), mot, ("image_width", "image_height"), (), models=False, made=frames),
     Writer("save_txt", ("savetxt:SaveTxt",), save_txt, LISTED, (), True, False, False, False, stems, 0.01),
 ]

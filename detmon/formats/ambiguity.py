@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SCORE_SLACK = 1e-6
 FEW = 0.01
 MANY = 0.2
+SOME = 0.02
+"""Boxes beyond the right or lower border that tell centres: in real logs 7 to 56 % when they are, 0.1 % when not."""
 NEARLY_ALL = 0.99
 
 
@@ -59,7 +61,7 @@ def boxes(xywh: Numbers, width: Numbers, height: Numbers, layout: str, given: bo
                 _format(f"{_percent(beyond)} of the boxes leave the image: corners read as sizes?", "xyxy", impossible)
             ]
         centred = np.stack([x - w / 2, y - h / 2, w, h])
-        if beyond.mean() > MANY and (~_outside(centred, width, height, 0, 1)).mean() >= NEARLY_ALL:
+        if beyond.mean() > SOME and (~_outside(centred, width, height, 0, 1)).mean() >= NEARLY_ALL:
             what = f"{_percent(beyond)} of the boxes leave the image: centres read as corners?"
             return [_format(what, "cxcywh", impossible)]
     elif layout.startswith("xyxy") and ((w < 0) | (h < 0)).mean() > FEW:
@@ -74,7 +76,7 @@ def boxes(xywh: Numbers, width: Numbers, height: Numbers, layout: str, given: bo
     if far.mean() > MANY:
         what = f"{_percent(far)} of the boxes are more than 10 % outside their image"
         return [_format(what, "xyxy" if layout.startswith("xywh") else "xywh", impossible)]
-    if given and impossible.mean() > 0.5:
+    if impossible.mean() > 0.5 and (given or ((w < 0) | (h < 0)).mean() > 0.5):
         return [_format(f"{_percent(impossible)} of the boxes are impossible", "xyxy", impossible)]
     return []
 
