@@ -48,6 +48,9 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.prune import Pruned
     from detmon.quality.records import QualityReport
     from detmon.review.records import ReviewExported, ReviewImported, ReviewPushed
+    from detmon.training.jobs import Job
+    from detmon.training.records import TrainingJob, TrainingJobDetails, TrainingLog
+    from detmon.training.run import Office
 
 
 class Client:
@@ -1172,6 +1175,105 @@ class Client:
             model, other = (models.find(con, arm.model_id) for arm in (winner, loser))
             return models.promote(con, model, alias, [other.name])
 
+    # --- training ---
+
+    def create_training_job(
+        self,
+        name: str,
+        dataset_id: str,
+        version_id: str,
+        base_model_id: str | None = None,
+        *,
+        wait: bool = False,
+    ) -> TrainingJob:
+        """Run the trainer of the configuration on a version of a dataset, from `base_model_id` on.
+
+        Comes back when the training runs, or with `wait` when it is over. The model that it makes is registered.
+        """
+        from detmon.training import jobs, run, settings
+
+        if not name.strip() or not name.isprintable():
+            raise UsageError("a job needs a name that is not empty, on one line")
+        with self.store.reading() as con:
+            of = jobs.inputs(con, dataset_id, version_id, base_model_id)
+        rules = settings.read(self.config)
+        office = self._training()
+
+        def export(folder: Path) -> None:
+            self.export_version(
+                of.version_id,
+                rules.format,
+                folder,
+                image_root=rules.image_root,
+                link=rules.images == "link",
+                images=rules.images != "none",
+            )
+
+        job = run.create(office, run.Order(name, of, rules, export, self._report))
+        if wait:
+            try:
+                self._note(f"{job.record.id} runs; its log: {job.record.log}")
+                job = run.wait(office, job)
+            except KeyboardInterrupt:
+                self._note(f"{job.record.id} goes on: detmon train cancel {job.record.id} ends it")
+                raise
+        return job.record
+
+    def list_training_jobs(self) -> list[TrainingJob]:
+        """All jobs, newest first, as they stand now."""
+        from detmon.training import jobs, run
+
+        with self.store.reading() as con:
+            known = jobs.every(con)
+        office = self._training()
+        return [run.look(office, job).record for job in known]
+
+    def show_training_job(self, id_or_name: str) -> TrainingJobDetails:
+        """One job as it stands now, with the versions that went into it."""
+        from detmon.training import jobs, run
+
+        job = run.look(self._training(), self._job(id_or_name))
+        with self.store.reading() as con:
+            return jobs.details(con, job)
+
+    def show_training_log(self, id_or_name: str) -> TrainingLog:
+        """What a job printed so far."""
+        from detmon.training import run
+        from detmon.training.records import TrainingLog
+
+        office = self._training()
+        job = run.look(office, self._job(id_or_name))
+        text = office.trainer(job.record.trainer).log(job.handle) if job.handle else ""
+        return TrainingLog(job.record.id, job.record.status, job.record.log, text)
+
+    def cancel_training_job(self, id_or_name: str) -> TrainingJob:
+        """End a job, and what it started; comes back when it has ended."""
+        from detmon.training import run
+
+        return run.cancel(self._training(), self._job(id_or_name)).record
+
+    def _job(self, id_or_name: str) -> Job:
+        from detmon.training import jobs
+
+        with self.store.reading() as con:
+            return jobs.find(con, id_or_name)
+
+    def _training(self) -> Office:
+        """What leading training jobs needs."""
+        from functools import cache
+
+        from detmon.training.run import Office
+        from detmon.training.settings import trainer_config
+
+        made = trainer_config(self.config)
+        registry = self._plugins()
+        return Office(self.store, cache(lambda name: registry.trainer(name)(made)), self.now, self._note)
+
+    def _report(self, job_id: str) -> list[str]:
+        """The command by which a trainer lets the store know that a job is over."""
+        store = str(self.config.db.absolute())
+        return [sys.executable, "-P", "-m", "detmon", "--quiet", "--db", store, "train", "show", job_id]
+
     # --- gates ---
 
     def run_gate(self, name: str) -> GateResult:
@@ -1208,7 +1310,22 @@ class Client:
         except Mistakes as error:
             return Around(error.errors, heartbeat=heartbeat)
         tells = bool(default_targets(self.config))
-        return Around((), lacking, self._plugins().problems, self._lacking, tells, heartbeat)
+        return Around((), lacking, self._plugins().problems, self._lacking, tells, heartbeat, self._stuck_jobs)
+
+    def _stuck_jobs(self) -> list[str]:
+        """What is odd with the training jobs that are not over."""
+        from detmon.training import jobs, run
+
+        with self.store.reading() as con:
+            open_jobs = [job for job in jobs.every(con) if not job.is_over]
+        if not open_jobs:
+            return []
+        office = self._training()
+        return [
+            f"training job {job.record.id} ({job.record.name}): {text}"
+            for job in open_jobs
+            if (text := run.oddity(office, job))
+        ]
 
     def _lacking(self, target: str) -> list[str]:
         """What this machine lacks to serve a target, or why that is none."""

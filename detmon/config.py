@@ -51,8 +51,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "quality": ("iou", "background_iou", "min_images", "min_detections", "assume_random"),
     "plugins": ("prefer", "disable"),
     "training": (
-        "trainer", "command", "format", "folder", "timeout", "grace", "repository", "workflow", "ref", "token",
-        "inputs", "address", ANY_TABLE,
+        "trainer", "command", "format", "images", "image_root", "folder", "timeout", "grace", "repository", "workflow",
+        "ref", "token", "inputs", "address", ANY_TABLE,
     ),
     "training.inputs": (ANY,),
     "drift": (

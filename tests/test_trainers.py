@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from github_server import REPOSITORY, TOKEN, WORKFLOW, GitHubServer, serving
 
 from detmon.hookspecs import Poll, Trainer, TrainingTask
@@ -141,3 +144,26 @@ def test_a_plugin_that_keeps_it() -> None:
 def test_those_that_do_not(trainer: type[Trainer], says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         trainer_contract(trainer, table={})
+
+
+SLURM = {
+    "sbatch": 'log=${2#--output=}; setsid sh "$3" "$4" "$5" >"$log" 2>&1 & echo $! | tee "$HERE/$!"',
+    "sacct": 'kill -0 "$2" 2>/dev/null && echo RUNNING || cat "$HERE/$2.state" 2>/dev/null || echo COMPLETED',
+    "scancel": 'kill -0 "$1" 2>/dev/null && echo "CANCELLED by 0" >"$HERE/$1.state" && kill -9 -"$1"; true',
+}
+"""What three programs of Slurm do, as far as the guide's trainer calls them."""
+
+
+def test_the_one_of_the_guide_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(import subprocess\n.*?register\(\"slurm\".*?)^```$", guide, re.M | re.S)
+    for name, text in SLURM.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\nHERE={tmp_path}\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, text in {"quick.sh": "echo trained", "long.sh": "sleep 600"}.items():
+        (tmp_path / name).write_text(text + "\n")
+    module: dict[str, Any] = {}
+    exec(compile(code, "detmon_slurm.py", "exec"), module)
+    quick, long = ({"slurm": {"script": str(tmp_path / name)}} for name in ("quick.sh", "long.sh"))
+    trainer_contract(module["Slurm"], table=quick, lasting=long)

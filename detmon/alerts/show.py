@@ -126,7 +126,8 @@ class ModelStatus(Record):
 class Status(Record):
     """What is in the store, what fires, what waits.
 
-    `checked_at`: the last check of alerts; `last_check` says whether that was `fresh`, `stale` or `never`.
+    `checked_at`: the last check of alerts; `last_check` says whether that was `fresh`, `stale` or `never`. `training`:
+    the jobs that are not over, as far as the store knows.
     """
 
     db: str
@@ -137,6 +138,7 @@ class Status(Record):
     outbox: Mapping[str, int]
     checked_at: datetime | None
     last_check: str | None
+    training: Mapping[str, int]
 
 
 STATES = ("firing", "pending", "ok", "no_data", "error")
@@ -222,6 +224,7 @@ def status(con: Connection, db: str, now: datetime, max_age: timedelta | None) -
     states = _counts(con, "status_alerts")
     notices = _counts(con, "status_outbox")
     items = _counts(con, "status_items")
+    trainings = _counts(con, "status_training")
     rejected, checked_at = con.execute(statement("status_store")).fetchall()[0]
     return Status(
         db=db,
@@ -236,6 +239,7 @@ def status(con: Connection, db: str, now: datetime, max_age: timedelta | None) -
         },
         checked_at=checked_at,
         last_check=None if max_age is None else _freshness(checked_at, now, max_age),
+        training={status: trainings.get(status, 0) for status in ("queued", "running")},
     )
 
 

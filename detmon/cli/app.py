@@ -44,6 +44,7 @@ NOUNS: dict[str, str] = {
     "plugins": "The installed plugins.",
     "init": "Write a commented ./detmon.toml.",
     "ab": "Two models compared on live traffic, or on the same images.",
+    "train": "Training jobs: from a version of a dataset to a registered model.",
     "gate": "Let CI decide: statements about a model, from the configuration.",
     "prune": "Remove what is old; rollups, and what reviews need, stay.",
     "doctor": "What makes numbers wrong or alerts silent, and what helps.",

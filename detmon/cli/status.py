@@ -32,6 +32,6 @@ def status(
         pruned = ["pruned", "pruned_before"] if any(model.pruned for model in found.models) else []
         output.rows(found.models, [*columns, *pruned], empty="no models yet")
         shown = found.to_dict()
-        output.pairs({key: shown[key] for key in ("rejected", "alerts", "items", "outbox", "checked_at")})
+        output.pairs({key: shown[key] for key in ("rejected", "alerts", "items", "outbox", "training", "checked_at")})
     if exit_code:
         raise typer.Exit({"stale": 1, "never": 3}.get(found.last_check or "", 0))

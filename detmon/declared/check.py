@@ -23,6 +23,7 @@ from detmon.metrics import usual
 from detmon.notify import settings
 from detmon.notify.settings import default_targets
 from detmon.store import connect
+from detmon.training import settings as training
 
 PLAIN = ("backend", "ingest", "notify", "plugins", "training")
 """Tables whose types nobody else checks before they are used."""
@@ -127,6 +128,7 @@ def _tables(config: Config, wrong: set[str], found: Collector) -> None:
         "ab": comparisons.settings,
         "quality": reviewed.settings,
         "anomaly": usual.settings,
+        "training": training.read,
         "notify": settings.read,
         "maintenance": lambda config: policy.check_patterns(policy.maintenance(config), (), full_match),
         "inhibit": lambda config: policy.check_patterns((), policy.inhibitions(config), full_match),

@@ -22,6 +22,7 @@ from detmon.data_engine import settings as engines
 from detmon.ingest.sources import CHOICES
 from detmon.metrics import DIRECTIONS, OVER
 from detmon.stats import anomaly, blocks
+from detmon.training import settings as training
 
 Schema = dict[str, Any]
 
@@ -86,7 +87,17 @@ TYPES: Mapping[str, Mapping[str, Schema]] = {
     "maintenance": {"days": DAYS, "match": TEXTS},
     "inhibit": dict.fromkeys(("source", "target", "equal"), TEXTS),
     "gate.*": {"model": TEXT},
-    "training": {"command": TEXTS, "timeout": DURATION},
+    "training": {
+        "trainer": {**TEXT, "default": "command"},
+        "command": {**TEXTS, "minItems": 1},
+        "format": {**_choice(training.FORMATS), "default": "yolo"},
+        "images": {**_choice(training.IMAGES), "default": "copy"},
+        "folder": {**TEXT, "default": "runs"},
+        "timeout": {**DURATION, "default": "24h"},
+        "grace": {**DURATION, "default": "30s"},
+        "ref": {**TEXT, "default": "main"},
+        "token": SECRET,
+    },
 }
 """Table → key → its type, where it is not text and no dataclass says it."""
 

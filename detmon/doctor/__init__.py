@@ -133,5 +133,6 @@ def _of_work(rest: Work, known: list[Log], around: Around, now: datetime) -> Che
     )
     yield "rules", "every alert has something to look at", work.rules(rest, known, around)
     yield "engines", "every engine has a random sample", work.engines(rest)
+    yield "trainings", "every training job is over, or goes on", work.trainings(around)
     yield "baselines", "every model has a recent baseline", work.baselines(rest, known)
     yield "names", "no two models are spelt alike", work.names(rest)

@@ -21,7 +21,7 @@ class Around:
     """What only the rest of detmon can tell: mistakes in the configuration, what this machine lacks, broken plugins.
 
     `lacks` says what is missing for a target; `tells`: rules without targets have default ones; `heartbeat`: an address
-    is set.
+    is set; `trainings`: what is odd with training jobs that are not over, a sentence each.
     """
 
     mistakes: Sequence[DetmonError] = ()
@@ -30,6 +30,7 @@ class Around:
     lacks: Callable[[str], Sequence[str]] = lambda target: ()
     tells: bool = False
     heartbeat: bool = False
+    trainings: Callable[[], Sequence[str]] = lambda: ()
 
 
 def configuration(around: Around) -> Iterator[Finding]:
@@ -160,6 +161,12 @@ def engines(work: Work) -> Iterator[Finding]:
         if engine.scanned_at is None:
             text = f"{named} never ran: nothing is flagged"
             yield Finding("engine_never_ran", "warning", text, "detmon engine run, from cron", engine.model_id)
+
+
+def trainings(around: Around) -> Iterator[Finding]:
+    """Training jobs of which nobody will hear, or that take too long."""
+    for text in around.trainings():
+        yield Finding("training_stuck", "warning", text, "detmon train list brings the store up to date")
 
 
 def baselines(work: Work, logs: Sequence[Log]) -> Iterator[Finding]:

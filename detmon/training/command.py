@@ -122,7 +122,7 @@ class Command(Trainer):
         """The output of the command, standard error included."""
         work, _ = _places(handle)
         try:
-            return (work / supervisor.LOG).read_text("utf-8", "replace")
+            return (work / supervisor.LOG).read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
 

@@ -20,6 +20,7 @@ from detmon import failpoints
 from detmon.errors import DetmonError, OperationError, UsageError
 from detmon.hookspecs import Poll, Trainer, TrainingTask
 from detmon.store import Store, transaction
+from detmon.times import naive_utc
 from detmon.training import jobs
 from detmon.training.jobs import Inputs, Job
 from detmon.training.settings import Settings
@@ -131,6 +132,26 @@ def wait(office: Office, job: Job, patience: float | None = None) -> Job:
     return job
 
 
+def oddity(office: Office, job: Job) -> str | None:
+    """What is wrong with a job that is not over, in words; nothing is changed."""
+    now, record = office.clock(), job.record
+    try:
+        trainer = office.trainer(record.trainer)
+        if job.handle is None:
+            return None if is_being_made(job.task.work) else BROKEN_OFF
+        poll = Poll(*trainer.poll(job.handle))
+    except DetmonError as error:
+        return error.message
+    if poll.status in jobs.OVER:
+        return f"it is over ({poll.status}), and the store does not know"
+    if poll.reason:
+        return poll.reason
+    since = naive_utc(record.started_at or record.created_at)
+    if now - since > job.task.timeout:
+        return f"{poll.status} since {since:%Y-%m-%d %H:%M} UTC, which is longer than [training] timeout"
+    return None
+
+
 def is_being_made(work: Path) -> bool:
     """Whether somebody still exports or starts what belongs into this folder."""
     try:
@@ -187,8 +208,8 @@ def _broken_off(office: Office, trainer: Trainer, task: TrainingTask, error: Bas
     with suppress(DetmonError):
         if handle := trainer.find(task):  # the signal came while it was being started
             trainer.cancel(handle)
-        with office.store.writing() as con, transaction(con):
-            jobs.change(con, task.id, poll, finished_at=office.clock())
+    with suppress(DetmonError), office.store.writing() as con, transaction(con):
+        jobs.change(con, task.id, poll, finished_at=office.clock())
 
 
 def _started(office: Office, trainer: Trainer, job_id: str, handle: str) -> None:

@@ -17,6 +17,7 @@ from detmon.hookspecs import Secret, TrainerConfig
 from detmon.times import parse_duration
 
 FORMATS = ("coco", "yolo")
+IMAGES = ("copy", "link", "none")
 SECRETS = (
     "SMTP_USERNAME", "SMTP_USER", "SMTP_PASSWORD", "SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL", "PAGERDUTY_ROUTING_KEY",
     "DETMON_WEBHOOK_SECRET", "DETMON_HEARTBEAT_URL", "LABEL_STUDIO_API_KEY", "GITHUB_TOKEN",
@@ -27,10 +28,12 @@ SECRET_PREFIXES = ("APPRISE_",)
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every trainer; `folder` is absolute."""
+    """What holds for every trainer; `folder` is absolute, pictures below `image_root` go before those elsewhere."""
 
     trainer: str = "command"
     format: str = "yolo"
+    images: str = "copy"
+    image_root: str | None = None
     folder: Path = Path("runs")
     timeout: timedelta = timedelta(hours=24)
 
@@ -39,12 +42,13 @@ def read(config: Config) -> Settings:
     """The settings in force. Raises ConfigError."""
     table = config.table("training")
     said: dict[str, Any] = {}
-    for key in ("trainer", "format", "folder"):
+    for key in ("trainer", "format", "images", "image_root", "folder"):
         if key in table and not (isinstance(table[key], str) and table[key]):
             raise ConfigError(f"[training] {key} = {table[key]!r}", "write a text")
         said |= {key: table[key]} if key in table else {}
-    if said.get("format", "yolo") not in FORMATS:
-        raise UnknownName("format in [training]", said["format"], FORMATS)
+    for key, choices in (("format", FORMATS), ("images", IMAGES)):
+        if said.get(key, choices[0]) not in choices:
+            raise UnknownName(f"{key} in [training]", said[key], choices)
     if "timeout" in table:
         said["timeout"] = _duration(table, "timeout")
     if "grace" in table:
