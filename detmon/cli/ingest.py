@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,11 +124,25 @@ def _count(number: int, what: str) -> str:
 def _show_preview(expected: Preview) -> None:
     for file in expected.files:
         output.line(file.path)
+        if file.format is None:
+            output.pairs({"status": file.status})
+            continue
         about = {"format": file.format, "because": file.because, "status": file.status}
         counts = {"predictions": file.predictions, "detections": file.detections, "rejected": file.rejected}
         output.pairs({**about, **{f"  {name}": column for name, column in file.mapping.items()}, **counts})
-        output.rows(file.records, ["model_id", "ts", "source", "image_id", "n_detections"], empty="no record")
+        shown = [{**record, "first_box": _first_box(record)} for record in file.records]
+        output.rows(shown, ["image_id", "ts", "first_box", "n_detections", "source", "model_id"], empty="no record")
     output.note("dry run: nothing was written")
+
+
+def _first_box(record: Mapping[str, Any]) -> str | None:
+    """The first detection: its label, its score, and the box in pixels from the top-left corner."""
+    if not record["detections"]:
+        return None
+    box = record["detections"][0]
+    score = "-" if box["confidence"] is None else f"{box['confidence']:.2f}"
+    sides = "no box" if box["x"] is None else "{x:.0f},{y:.0f} {w:.0f}x{h:.0f}".format(**box)
+    return f"{box['label']} {score} {sides}"
 
 
 @contextmanager
