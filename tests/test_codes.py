@@ -417,7 +417,7 @@ def test_ground_truth(begun: Begun, tmp_path: Path, code: str) -> None:
 # --- all of them -------------------------------------------------------------------------------------------------
 
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
-PLACES = {"Seen": 0, "Warned": 0, "FeedbackWarning": 0, "Finding": 0, "warn": 0, "Unusable": 1, "Reject": 2}
+PLACES = {"Seen": 0, "Warned": 0, "VerdictWarning": 0, "Finding": 0, "warn": 0, "Unusable": 1, "Reject": 2}
 """Calls, and which of their arguments is a code."""
 OF_TRUTH = ["evaluation.py", "formats/truth.py", "feedback/truth.py"]
 ROOMS: dict[str, tuple[list[str], list[str]]] = {

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from fuzz import fuzz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logs import FIRST, NOW, SECOND, lines
@@ -70,6 +71,12 @@ def test_damaged_logs(data: bytes) -> None:
 @given(st.lists(records, max_size=5))
 def test_odd_values(found: list[dict[str, Any]]) -> None:
     read(b"".join(json.dumps(one).encode() + b"\n" for one in found), tz="UTC")
+
+
+def test_damaged_logs_of_every_format() -> None:
+    found = fuzz(630, memory=None)
+    assert {name: tally.failures for name, tally in found.items() if tally.failures} == {}
+    assert all(tally.became["records"] for tally in found.values())
 
 
 @pytest.mark.slow

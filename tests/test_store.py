@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from detmon.errors import StoreError, StoreLocked, UsageError
@@ -46,6 +47,33 @@ def test_the_holder_is_named(path: Path) -> None:
     assert raised.value.pid == process.pid
     assert f"process {process.pid}" in raised.value.message
     assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize("tables", [["films"], ["migrations", "films"], ["numbered migrations"]])
+def test_somebody_elses_database_is_left_alone(path: Path, tables: list[str]) -> None:
+    made = {
+        "films": "CREATE TABLE films AS SELECT 1 AS n",
+        "migrations": "CREATE TABLE migrations AS SELECT 'first' AS label",
+        "numbered migrations": "CREATE TABLE migrations AS SELECT 3 AS version, 'films' AS name",
+    }
+    with duckdb.connect(str(path)) as con:
+        for name in tables:
+            con.execute(made[name])
+    before = path.read_bytes()
+    for opened in (Store(path).reading(), Store(path).writing(), Store(path).writing(create=True)):
+        with (
+            pytest.raises(StoreError, match="is a DuckDB file, but not a detmon store: it has the tables") as raised,
+            opened,
+        ):
+            pass
+        assert raised.value.hint == "--db PATH or DETMON_DB names another file"
+    assert path.read_bytes() == before
+
+
+def test_an_empty_database_becomes_a_store(path: Path) -> None:
+    duckdb.connect(str(path)).close()
+    with Store(path).reading() as con:
+        assert con.execute("SELECT count(*) FROM models").fetchone() == (0,)
 
 
 def test_waiting_ends_when_the_holder_does(path: Path) -> None:

@@ -78,7 +78,8 @@ class CocoDataset:
         names = {one["id"]: one for one in content["images"]}
         rows = _Rows("image_id")
         for number, box in enumerate(content["annotations"], start=1):
-            image = names.get(box.get("image_id")) if isinstance(box, dict) else None
+            named = isinstance(box, dict) and isinstance(box.get("image_id"), (int, str))
+            image = names.get(box["image_id"]) if named else None
             if image is not None:
                 box = {**box, "image_id": image.get("file_name", str(image["id"]))}
             rows.add(number, box, json.dumps(box, ensure_ascii=False)[:RAW_KEPT])
@@ -88,8 +89,8 @@ class CocoDataset:
         n = len(images)
         extra = {
             "image_id": pa.array([str(one.get("file_name", one["id"])) for one in images], pa.string()),
-            "image_width": pa.array([one.get("width") for one in images], pa.float64()),
-            "image_height": pa.array([one.get("height") for one in images], pa.float64()),
+            "image_width": pa.array([_side(one.get("width")) for one in images], pa.float64()),
+            "image_height": pa.array([_side(one.get("height")) for one in images], pa.float64()),
             "label": pa.nulls(n, pa.string()),
             **{name: pa.nulls(n, pa.float64()) for name in ("confidence", *SIDES)},
         }
@@ -113,6 +114,14 @@ def _nulls(rows: BoxRows, like: Any) -> Any:
     return pa.nulls(len(rows.line), like.type)
 
 
+def _side(value: Any) -> float | None:
+    """A side of an image; what is no number is not known, as what is 0 or less."""
+    try:
+        return objects.number(value, "width")
+    except objects.Unusable:
+        return 0.0
+
+
 def dataset(source: Input) -> dict[str, Any]:
     """The whole object; InputRefused when its annotations are ground truth, OperationError when it is damaged."""
     try:
@@ -120,11 +129,14 @@ def dataset(source: Input) -> dict[str, Any]:
         boxes, images = content["annotations"], content["images"]
         if not (isinstance(boxes, list) and isinstance(images, list) and isinstance(content["categories"], list)):
             raise KeyError("annotations")
-        if not all(isinstance(one, dict) and "id" in one for one in (*images, *content["categories"])):
-            raise KeyError("id")
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        for one in images:
+            objects.text(one["id"], "id")
+            objects.text(one.get("file_name"), "file_name")
+        for one in content["categories"]:
+            int(one["id"]), objects.text(one["name"], "name")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise OperationError(f"{source.name} is cut off or no COCO dataset: {error}", code="unreadable") from None
-    if any(not isinstance(box, dict) or "score" not in box for box in boxes):
+    if boxes and not any(isinstance(box, dict) and "score" in box for box in boxes):
         raise InputRefused(
             f"{source.name} has no scores: it is ground truth",
             f"`detmon feedback match {source.name} --model MODEL`, or `--images {source.name}` for its list of images",

@@ -63,6 +63,10 @@ BLOCK = 16 << 20
 """Bytes of a CSV file that are parsed at once; each has dictionaries of its own."""
 
 
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""Bytes that are not UTF-8, in a text decoded with `surrogateescape`."""
+
+
 @dataclass
 class Columns:
     """Which column holds which field. `box`: the four columns of its sides, or the one that holds the whole box."""
@@ -418,8 +422,13 @@ def _of_each(files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *,
 
 
 def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[tuple[int, list[str | None]] | Reject]:
-    """The line and the cells of each row; a row with another number of cells is rejected."""
-    text = data.decode("utf-8", "replace")
+    """The line and the cells of each row; one with another number of cells, or that is not UTF-8, is rejected."""
+    text = data.decode("utf-8", "surrogateescape")
+    damaged = ESCAPED.search(text) is not None
+
+    def shown(cells: list[str]) -> str:
+        return mark.join(cells).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:RAW_KEPT]
+
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
     before, header_left = 0, has_header
     while True:
@@ -444,7 +453,10 @@ def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[
             reason = (
                 f"{len(cells)} fields, the header has {width}" if has_header else f"{len(cells)} fields, not {width}"
             )
-            yield Reject(line, None, "field_count", reason, mark.join(cells)[:RAW_KEPT])
+            yield Reject(line, None, "field_count", reason, shown(cells))
+            continue
+        if damaged and any(map(ESCAPED.search, cells)):
+            yield Reject(line, None, "bad_text", "not UTF-8: write the file as UTF-8", shown(cells))
             continue
         yield line, [cell or None for cell in cells]
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 LARGEST = 1e12
 """No coordinate of an image and no latency is as large: it would be infinite in what is stored."""
+MOST_PIXELS = 2**31
+"""No side of an image has as many."""
+SMALLEST = 1e-30
+"""No box is as small: its sides would be 0 in what is stored."""
 TEXTS = ("prediction_id", "model_id", "image_id", "image_uri", "source", "status")
 NUMBERS = ("image_width", "image_height", "latency_ms", "confidence_floor")
 

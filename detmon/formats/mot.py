@@ -36,9 +36,9 @@ class Mot(FlatCsv):
             numbers = [float(cell) for cell in cells]
         except ValueError:
             return None
-        if len(numbers) not in CELLS or numbers[0] < 0 or numbers[1] < -1:
+        if len(numbers) not in CELLS or not (numbers[0] >= 0 and numbers[1] >= -1):
             return None
-        return "rows of 7 to 10 numbers, no header" if all(n == int(n) for n in numbers[:2]) else None
+        return "rows of 7 to 10 numbers, no header" if all(n.is_integer() for n in numbers[:2]) else None
 
     def prepare(self, source: Input, options: Options) -> Options:
         """What `seqinfo.ini` beside the file says; InputRefused where columns are missing."""

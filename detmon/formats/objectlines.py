@@ -253,11 +253,11 @@ class _Parser:
             found.rejects[:0] = lines.rejects
             found.seen += seen
             yield found
-        elif len(lines.data) <= FEW:
+        elif len(lines.data) <= FEW or len(pieces := list(_pieces(lines))) == 1:  # one long line fills most of it
             yield _slowly(lines, self.form)
         else:
             self.form.narrow()
-            for piece in _pieces(lines):
+            for piece in pieces:
                 yield from self._narrowed(piece, seen)
                 seen = []
 
@@ -266,6 +266,8 @@ class _Parser:
         seen: list[Seen] = []
         lines = data[: PEEKED * 4096].split(b"\n", PEEKED)[:PEEKED]
         self.form.peek([line for line in lines if line.strip()], seen)
+        if len(lines) == PEEKED:  # the others are read without a look at what is no field
+            return [Seen(one.code, f"{one.text} (counted in the first {PEEKED} lines)", one.n) for one in seen]
         return seen
 
     def _fast(self, lines: Lines) -> Chunk | None:
@@ -276,7 +278,7 @@ class _Parser:
         self._spool(data)
         try:
             table = self.form.table(self._query, data)
-        except (duckdb.Error, UnicodeDecodeError):  # the latter: of a message that quotes the line
+        except (duckdb.Error, UnicodeDecodeError, RuntimeError):  # the latter two: of a message that quotes the line
             return None
         if table is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TEXTS = ("prediction_id", "model_id", "image_id", "image_uri", "source", "status")
 NUMBERS = ("image_width", "image_height", "latency_ms", "confidence_floor")
+MOST_UNKNOWN = 100
+"""Unknown keys of a record that are told one by one: more may be names of things."""
 FIRST = 20
 """Objects that are looked at to recognise a format."""
 
@@ -148,13 +150,20 @@ def _skip(text: str, place: int, chars: str) -> int:
 
 def notice(found: Mapping[str, Any], seen: list[Seen], known: frozenset[str] = frozenset(CANONICAL)) -> None:
     """Count unknown keys and tags that are not text."""
-    for key in found.keys() - known:
-        alike = nearest(key, known)
-        hint = f" (did you mean `{alike}`?)" if alike else ""
-        seen.append(Seen("unknown_field", f"`{key}` is not a field{hint}"))
+    unknown = found.keys() - known
+    if len(unknown) > MOST_UNKNOWN:
+        seen.append(Seen("unknown_field", "{n} keys of records with very many are not fields", len(unknown)))
+    else:
+        seen += [Seen("unknown_field", _no_field(key, known)) for key in unknown]
     tags = found.get("tags")
     if isinstance(tags, dict):
         pairs(tags, seen)
+
+
+@lru_cache(10_000)
+def _no_field(key: str, known: frozenset[str]) -> str:
+    alike = nearest(key, known)
+    return f"`{key[:80]}` is not a field{f' (did you mean `{alike}`?)' if alike else ''}"
 
 
 def record(found: Any, mapping: Mapping[str, str], seen: list[Seen]) -> dict[str, Any]:
@@ -207,7 +216,10 @@ def value(found: Any, path: str) -> Any:
         return at(found, path)
     parts = [at(found, part) for part in path.split("+")]
     odd = [part for part in parts if isinstance(part, bool) or not isinstance(part, (int, float))]
-    return odd[0] if odd else reduce(add, map(float, parts))
+    try:
+        return odd[0] if odd else reduce(add, map(float, parts))
+    except OverflowError:
+        return max(parts, key=abs)  # too large by itself, as its field will say
 
 
 def at(found: Any, path: str) -> Any:

@@ -73,7 +73,9 @@ def read_columns(path: str, name: str, columns: list[str] | None, repeated: Coll
     import pyarrow as pa
 
     try:
-        return open_parquet(path, name, repeated).read(columns)
+        table = open_parquet(path, name, repeated).read(columns)
+        table.validate(full=True)
+        return table
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
@@ -85,6 +87,7 @@ def tables(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.T
 
     try:
         for batch in file.iter_batches(batch_size=_rows(file), columns=columns):
+            batch.validate(full=True)
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]

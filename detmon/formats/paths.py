@@ -108,7 +108,7 @@ class Mapped:
             if number == NUMBER and not self._accounted(read, data):
                 return None
             return self._table(read)
-        except (Odd, pa.ArrowException, duckdb.Error, UnicodeDecodeError):
+        except (Odd, pa.ArrowException, duckdb.Error, UnicodeDecodeError, RuntimeError):
             return None
 
     def _trees(self, number: str) -> tuple[Tree, Tree] | None:

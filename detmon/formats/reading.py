@@ -12,7 +12,7 @@ from detmon.formats import ambiguity, validation
 from detmon.formats.ambiguity import Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
 from detmon.formats.contract import STEM, Options, Part, Reject, Source, Warned
-from detmon.formats.frame import Frame, frame_of
+from detmon.formats.frame import LARGEST, Frame, frame_of
 from detmon.formats.hive import by_folders
 from detmon.formats.images import Images, missing_ids, of_frames, read_images
 from detmon.formats.inputs import PARQUET, Input
@@ -314,7 +314,7 @@ def _sample_boxes(samples: list[Frame]) -> tuple[Any, Any, Any]:
     ]
     sizes = [np.where(size > 0, size, np.nan) for size in sizes]
     placeholder = (sides == 0).all(axis=0) | (sides == -1).all(axis=0)
-    telling = np.isfinite(sides).all(axis=0) & ~placeholder
+    telling = (np.abs(sides) < LARGEST).all(axis=0) & ~placeholder
     return sides[:, telling], sizes[0][telling], sizes[1][telling]
 
 

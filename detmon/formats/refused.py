@@ -14,9 +14,31 @@ from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.savetxt import outlines
 from detmon.formats.suggest import maps
 
+PICTURE = "ingest the log of what was found in it"
+LINES = "write JSON Lines: docs/serving.md"
+WIDE = "write it as UTF-8: iconv -f UTF-16 -t UTF-8"
 LATER = ("open-inference", "kserve")
 """Formats that are known by name, and not read yet."""
 ONE_AN_IMAGE = "one_file_an_image"
+NO_LOGS = (
+    (0, b"PK\x03\x04", "a ZIP archive", "unpack it"),
+    (257, b"ustar", "a tar archive", "unpack it"),
+    (0, b"BZh", "compressed with bzip2", "unpack it, or use gzip or zstd"),
+    (0, b"\xfd7zXZ", "compressed with xz", "unpack it, or use gzip or zstd"),
+    (0, b"\x89PNG", "a picture", PICTURE),
+    (0, b"\xff\xd8\xff", "a picture", PICTURE),
+    (0, b"%PDF", "a PDF", None),
+    (0, b"\x80\x02", "a Python pickle", LINES),
+    (0, b"\x80\x03", "a Python pickle", LINES),
+    (0, b"\x80\x04", "a Python pickle", LINES),
+    (0, b"\x80\x05", "a Python pickle", LINES),
+    (0, b"\x93NUMPY", "a NumPy array", LINES),
+    (8, b"DUCK", "a DuckDB file", "COPY (FROM …) TO 'log.parquet'"),
+    (0, b"SQLite format 3", "an SQLite file", "export its rows as CSV"),
+    (0, b"\xff\xfe", "UTF-16 text", WIDE),
+    (0, b"\xfe\xff", "UTF-16 text", WIDE),
+)
+"""What is no log: where its mark is, the mark, its name, and what helps."""
 LABELLED = {
     5: None,
     6: "label=#1 --map confidence=#2 --map bbox=#3,#4,#5,#6",
@@ -38,8 +60,8 @@ def refused_by_name(data: Input) -> InputRefused | None:
         return _columns(data, _parquet_names(data))
     kind = objects.container(data.head)
     if kind is None:
-        if b"\0" in data.head:
-            return None
+        if refused := _no_log(data):
+            return refused
         return outlines(data) or _separated(data) or _columns(data, header(data.head, data.name))
     found = objects.first_object(data.head)
     if found is None:
@@ -47,6 +69,18 @@ def refused_by_name(data: Input) -> InputRefused | None:
     if kind == "object" and {"model_name", "outputs"} <= found.keys():
         return not_yet(data.name, "open-inference")
     return _other_json(data, found)
+
+
+def _no_log(data: Input) -> InputRefused | None:
+    """The refusal of bytes that are no text, by what they are."""
+    known = [(name, hint) for place, mark, name, hint in NO_LOGS if data.head[place:].startswith(mark)]
+    name, hint = known[0] if known else (None, None)
+    if not name and b"\0" not in data.head:
+        return None
+    zeros = data.head[:200:2].count(0), data.head[1:200:2].count(0)
+    if not name and max(zeros) > 10 * (min(zeros) + 1):
+        name, hint = "UTF-16 text", WIDE
+    return InputRefused(f"{data.name} is {name or 'no text'}, no log", hint, code="unknown_format", curable=False)
 
 
 def not_yet(name: str, format: str) -> InputRefused:

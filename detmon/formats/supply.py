@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from detmon.errors import InputRefused, UsageError
 from detmon.formats import ambiguity
 from detmon.formats.contract import Options
-from detmon.formats.frame import Frame
+from detmon.formats.frame import MOST_PIXELS, Frame
 from detmon.formats.instants import State
 from detmon.formats.names import Names
 
@@ -71,7 +71,10 @@ class Supply:
         self._scores(frame)
         self._layout(frame)
         if self.options.latency_unit == "s":
-            frame.numbers["latency_ms"] = frame.numbers["latency_ms"] * 1000
+            import numpy as np
+
+            with np.errstate(over="ignore"):  # an infinite latency is left out
+                frame.numbers["latency_ms"] = frame.numbers["latency_ms"] * 1000
         if self.options.merge_boxes is not None:
             frame.boxes = _merged(frame, self.options.merge_boxes)
         return frame
@@ -156,14 +159,17 @@ class Supply:
     def _layout(self, frame: Frame) -> None:
         if self.layout == "xywh" or not len(frame.boxes):
             return
+        import numpy as np
+
         box = frame.boxes.xywh.copy()
         layout = self.layout.removesuffix("-norm")
-        if layout == "xyxy":
-            box[2:] -= box[:2]
-        elif layout == "cxcywh":
-            box[:2] -= box[2:] / 2
-        if self.layout != layout:
-            box *= self._box_sizes(frame)[[0, 1, 0, 1]]
+        with np.errstate(over="ignore", invalid="ignore"):  # of boxes that are faults of their records
+            if layout == "xyxy":
+                box[2:] -= box[:2]
+            elif layout == "cxcywh":
+                box[:2] -= box[2:] / 2
+            if self.layout != layout:
+                box *= self._box_sizes(frame)[[0, 1, 0, 1]]
         frame.boxes.xywh = box
 
     def _box_sizes(self, frame: Frame) -> Numbers:
@@ -173,7 +179,7 @@ class Supply:
         owner = frame.boxes.owner
         width, height = frame.numbers["image_width"][owner], frame.numbers["image_height"][owner]
         faulty = np.isin(owner, list(frame.faults.found))
-        unknown = (np.isnan(width) | np.isnan(height)) & ~faulty
+        unknown = ~((width >= 1) & (width < MOST_PIXELS) & (height >= 1) & (height < MOST_PIXELS)) & ~faulty
         if unknown.all():
             raise InputRefused(
                 f"{self.name}: boxes are shares of the image, and the image's size is not known",

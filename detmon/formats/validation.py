@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from detmon.formats.ambiguity import SCORE_SLACK
 from detmon.formats.chunk import RAW_KEPT, Seen
 from detmon.formats.contract import Reject, Warned
-from detmon.formats.frame import LARGEST, Frame
+from detmon.formats.frame import LARGEST, MOST_PIXELS, SMALLEST, Frame
 from detmon.formats.instants import State
 from detmon.formats.supply import frame_numbers
 from detmon.times import EPOCH, format_instant
@@ -229,7 +229,7 @@ def _repair_boxes(frame: Frame) -> list[Seen]:
         return []
     found = [missing]
     _, _, w, h = boxes.xywh
-    if not (w.min() > 0 and h.min() > 0):  # nor where there is a NaN
+    if not (w.min() > SMALLEST and h.min() > SMALLEST):  # nor where there is a NaN
         found += _without_empty(frame)
     if not (boxes.confidence.min() >= 0 and boxes.confidence.max() <= 1):
         boxes.confidence = np.clip(boxes.confidence, 0, 1)
@@ -245,7 +245,7 @@ def _without_empty(frame: Frame) -> list[Seen]:
     _, _, w, h = boxes.xywh
     placeholder = boxes.boxed & ((boxes.xywh == 0).all(axis=0) | (boxes.xywh == -1).all(axis=0))
     with np.errstate(invalid="ignore"):
-        empty = boxes.boxed & ~placeholder & ~((w > 0) & (h > 0))
+        empty = boxes.boxed & ~placeholder & ~((w > SMALLEST) & (h > SMALLEST))
     boxes.boxed = boxes.boxed & ~placeholder & ~empty
     boxes.xywh = np.where(boxes.boxed, boxes.xywh, np.nan)
     return [
@@ -287,7 +287,7 @@ def _repair_numbers(frame: Frame) -> list[Seen]:
     with np.errstate(invalid="ignore"):
         bad_sizes = np.zeros(len(frame), bool)
         for name in ("image_width", "image_height"):
-            bad_sizes |= ~np.isnan(numbers[name]) & ~((numbers[name] >= 1) & (numbers[name] < 2**31))
+            bad_sizes |= ~np.isnan(numbers[name]) & ~((numbers[name] >= 1) & (numbers[name] < MOST_PIXELS))
         for name in ("image_width", "image_height"):
             numbers[name] = np.where(bad_sizes, np.nan, numbers[name])
         found.append(Seen("bad_size", "{n} image sizes are 0 or less: left out", int(bad_sizes.sum())))

@@ -25,7 +25,7 @@ from detmon.hookspecs import AnyReader
 from detmon.ingest import folders
 from detmon.ingest.batches import Batch, Conflict, Log
 from detmon.ingest.records import Ingested, IngestedFile, LogPreview, LogWarning, Preview
-from detmon.ingest.sources import Progress, Settings, fingerprint, resolve, said, settings
+from detmon.ingest.sources import STDIN, Progress, Settings, fingerprint, resolve, said, settings
 from detmon.ingest.streams import Followed
 from detmon.store import Store, statement
 from detmon.verdicts import LATE
@@ -82,6 +82,9 @@ class _Run:
             self._give_up(log, "refused", error)
         except DetmonError as error:
             self._give_up(log, "failed", error)
+        finally:
+            if source.stream is not None and source.name != STDIN:
+                source.stream.close()
 
     def write(self) -> None:
         """Write the batch, at least `GAP` seconds after the last one."""

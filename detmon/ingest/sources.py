@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -63,19 +64,46 @@ def _resolved(name: str) -> Iterator[Source]:
         yield Source(STDIN, stream=sys.stdin.buffer)
     elif is_remote(name):
         yield from find(name)
-    elif path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and _may_be_log(file.relative_to(path)))
+    elif os.path.isdir(path):
+        found = sorted(_files(path))
         if not found:
             raise UsageError(f"no log in the folder {name}")
         yield from (Source(str(file), file) for file in found)
-    elif not path.exists() and glob.has_magic(name):
+    elif not os.path.exists(path) and glob.has_magic(name):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise UsageError(f"nothing matches {name}")
         for match in matches:
             yield from _resolved(match)
+    elif _is_pipe(path):
+        yield Source(name, stream=path.open("rb", buffering=0))
     else:
         yield Source(name, path)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether it can be read but once, as `<(zcat log.gz)`."""
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except OSError:
+        return False  # which is told when it is read
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What may be a log in a folder and those below it; with what cannot be read, so that this is told."""
+    closed: list[Path] = []
+    for place, _, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        for path in (Path(place, name) for name in names):
+            if _may_be_log(path.relative_to(folder)) and _is_file(path):
+                yield path
+    yield from closed
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def _may_be_log(path: Path) -> bool:

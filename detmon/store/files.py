@@ -94,11 +94,11 @@ class Store:
         if self._wal_is_large():
             self._bring_up_to_date()
         con = self._open(read_only=True)
-        if not self._current and _version(con) < len(_migrations()):
-            self._close(con)
-            self._bring_up_to_date()
-            con = self._open(read_only=True)
         try:
+            if not self._current and _version(con) < len(_migrations()):
+                self._close(con)
+                self._bring_up_to_date()
+                con = self._open(read_only=True)
             yield con
         finally:
             self._close(con)
@@ -172,6 +172,8 @@ class Store:
             con.close()
 
     def _open(self, *, read_only: bool) -> Connection:
+        if _is_sqlite(self.path):  # DuckDB would fetch an extension from the network
+            raise StoreError(f"{self.path} is not a detmon store", "--db PATH or DETMON_DB names another file")
         return self.patiently(lambda: connect(self.path, read_only=read_only))
 
     def _must_exist(self) -> None:
@@ -229,13 +231,35 @@ def _migrations() -> tuple[str, ...]:
 
 
 def _version(con: Connection) -> int:
+    """The version of the schema, 0 of a new file. Raises StoreError for a database that is somebody else's."""
     import duckdb
 
+    version, name, known = 0, None, _migrations()
+    with suppress(
+        duckdb.CatalogException, duckdb.BinderException, duckdb.ConversionException
+    ):  # no such table, or another
+        ((version, name),) = con.execute(statement("schema_version")).fetchall()
+    ours = name == known[version - 1] if 0 < version <= len(known) else version > 0 or not _tables(con)
+    if ours:
+        return version
+    file, tables = con.execute("SELECT current_database()").fetchall()[0][0], _tables(con)
+    shown = ", ".join(tables[:3]) + (", …" if len(tables) > 3 else "")
+    raise StoreError(
+        f"{file} is a DuckDB file, but not a detmon store: it has the tables {shown}",
+        "--db PATH or DETMON_DB names another file",
+    )
+
+
+def _is_sqlite(path: Path) -> bool:
     try:
-        ((newest,),) = con.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
-    except duckdb.CatalogException:  # a new file
-        return 0
-    return int(newest)
+        with path.open("rb") as file:
+            return file.read(15) == b"SQLite format 3"
+    except OSError:
+        return False  # a new file, or one that DuckDB has its own word on
+
+
+def _tables(con: Connection) -> list[str]:
+    return [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
 
 
 def _migrate(con: Connection) -> None:
