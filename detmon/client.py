@@ -246,16 +246,18 @@ class Client:
         image_root: str | None = None,
         url_prefix: str | None = None,
         embed: bool = False,
+        copy_images: str | Path | None = None,
     ) -> ReviewExported:
         """Write the items of a dataset as `format` (label-studio, cvat, coco, csv, html) into the file `out`.
 
         Boxes below `min_confidence` are not shown and not judged; `image_root` and `url_prefix` say where the images
-        are (docs/review.md); with `embed` the page (html) holds them.
+        are (docs/review.md); with `embed` the page (html) holds them, `copy_images` is a folder for those of cvat.
         """
         from detmon.review import out as review
 
         wanted = review.wanted(dataset_id, status, limit, min_confidence, image_root, url_prefix)
-        return review.export(self.store, wanted, format, Path(out).expanduser(), embed=embed)
+        folder = Path(copy_images).expanduser() if copy_images else None
+        return review.export(self.store, wanted, format, Path(out).expanduser(), embed=embed, copy_images=folder)
 
     def import_review(
         self, source: str | Path, *, boxes_only: bool = False, reviewer: str | None = None
@@ -265,9 +267,15 @@ class Client:
         `boxes_only`: the boxes were judged, and nothing is said of missed objects. `reviewer` names who reviewed where
         the file does not.
         """
+        from detmon import reviewed
         from detmon.review import back
 
-        return back.import_file(self.store, str(source), back.Options(boxes_only, reviewer), self.now())
+        return back.import_file(
+            self.store,
+            str(source),
+            back.Options(boxes_only, reviewer, reviewed.settings(self.config).review_iou),
+            self.now(),
+        )
 
     def push_review(
         self,
@@ -294,9 +302,16 @@ class Client:
         self, project: str | int, url: str | None = None, *, boxes_only: bool = False, reviewer: str | None = None
     ) -> ReviewImported:
         """Take what was annotated in a project of Label Studio, as `import_review` takes its export."""
+        from detmon import reviewed
         from detmon.review import back, exchange
 
-        return exchange.pull(self.store, url, str(project), back.Options(boxes_only, reviewer), self.now())
+        return exchange.pull(
+            self.store,
+            url,
+            str(project),
+            back.Options(boxes_only, reviewer, reviewed.settings(self.config).review_iou),
+            self.now(),
+        )
 
     # --- configuration ---
 

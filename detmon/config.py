@@ -48,7 +48,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "low_confidence", "edge_cases", "random_sample", "rare_classes", "new_classes", "disagreement", "budget",
         "salt", "dataset",
     ),
-    "quality": ("iou", "background_iou", "min_images", "min_detections", "assume_random"),
+    "quality": ("iou", "background_iou", "review_iou", "min_images", "min_detections", "assume_random"),
     "plugins": ("prefer", "disable"),
     "training": (
         "trainer", "command", "format", "images", "image_root", "folder", "timeout", "grace", "repository", "workflow",

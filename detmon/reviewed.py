@@ -42,10 +42,11 @@ SLOT = 900
 
 @dataclass(frozen=True)
 class Settings:
-    """`[quality]`: what counts as a right box, and the least that is estimated from."""
+    """`[quality]`: what counts as a right box, or as one that a reviewer has not moved; the least to estimate from."""
 
     iou: float = 0.5
     background_iou: float = 0.1
+    review_iou: float = 0.9
     min_images: int = 20
     min_detections: int = 30
     assume_random: bool = False
@@ -57,7 +58,7 @@ DEFAULTS = Settings()
 def settings(config: Config) -> Settings:
     """The `[quality]` table; raises ConfigError for a value that cannot be."""
     table = config.table("quality")
-    for key in ("iou", "background_iou"):
+    for key in ("iou", "background_iou", "review_iou"):
         value = table.get(key, getattr(DEFAULTS, key))
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
             raise ConfigError(f"[quality] {key} = {value!r}", "a number between 0 and 1")

@@ -654,3 +654,80 @@ def test_a_killed_import_leaves_nothing(world: Shell, point: str) -> None:
     assert killed.returncode == -9
     assert said(world) == []
     assert taken(world, json.dumps(list(tasks.values())))["accepted"] == 5
+
+
+def test_images_for_cvat_lie_where_its_file_says(world: Shell) -> None:
+    (world.folder / "pictures" / "cam1").mkdir(parents=True)
+    (world.folder / "pictures" / "cam1" / "two.jpg").write_bytes(b"picture")
+    root = ElementTree.fromstring(exported(world, "cvat", "--image-root", "pictures", "--copy-images", "for-cvat"))
+    names = {one.get("name") for one in root.iter("image")}
+    found = {str(file.relative_to(world.folder / "for-cvat")) for file in (world.folder / "for-cvat").rglob("*.jpg")}
+    assert len(found) == 1
+    assert found < names
+    base = ("review", "export", "--dataset", "review", "--out", "x", "--format", "csv")
+    assert "is for --format cvat" in world(*base, "--copy-images", "y", code=2).err
+
+
+HOSTILE = '"/><script>alert(1)</script>&amp;<!ENTITY'
+
+
+def test_hostile_names_stay_names(world: Shell) -> None:
+    fill(world, {"hostile": {"boxes": [(HOSTILE, 0.9, [10, 20, 100, 60])], "size": (640, 480)}})
+    strange = line("../../x", [CAR], (640, 480), 30) | {"prediction_id": "strange", "image_id": "a/.."}
+    (world.folder / "more.jsonl").write_text(json.dumps(strange))
+    world("--quiet", "ingest", "more.jsonl")
+    world("item", "add", "--dataset", "review", "strange")
+    config = annotated(world)["hostile"]
+    assert regions(config)[0]["value"]["rectanglelabels"] == [HOSTILE]
+    labels = ElementTree.fromstring((world.folder / "out.labels.xml").read_text()).iter("Label")
+    assert HOSTILE in [one.get("value") for one in labels]
+    cvat = exported(world, "cvat")
+    root = ElementTree.fromstring(cvat)
+    assert HOSTILE in [one.get("label") for one in root.iter("box")]
+    assert not [one for one in root.iter("image") if ".." in (one.get("name") or "")]
+    for content in (cvat, exported(world, "coco"), json.dumps([config])):
+        taken(world, content)
+        assert ("hostile", 0, "correct", None, None, "exhaustive") in said(world)
+
+
+def test_addresses_in_a_bucket_become_those_of_a_server(world: Shell) -> None:
+    lines = [line("far", [CAR], (640, 480), 40) | {"image_uri": "s3://cams/day 1/far.jpg"}]
+    (world.folder / "more.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    world("--quiet", "ingest", "more.jsonl")
+    world("item", "add", "--dataset", "review", "far")
+    assert annotated(world)["far"]["data"]["image"] == "s3://cams/day 1/far.jpg"
+    mapped = annotated(world, "--image-root", "s3://cams/", "--url-prefix", "https://images.example.com/")
+    assert mapped["far"]["data"]["image"] == "https://images.example.com/day%201/far.jpg"
+    assert mapped["two"]["data"]["image"] == "https://images.example.com/cam1/two.jpg"
+
+
+def test_what_counts_as_moved_is_a_setting(world: Shell) -> None:
+    (world.folder / "detmon.toml").write_text("[quality]\nreview_iou = 0.5\n")
+    task = annotated(world)["two"]
+    regions(task)[0]["value"]["x"] += 3
+    taken(world, json.dumps([task]))
+    assert said(world, "two")[0][2] == "correct"
+
+
+def test_a_review_in_the_future_is_rejected(world: Shell) -> None:
+    task = annotated(world)["two"]
+    task["annotations"][0]["updated_at"] = "2027-01-01T00:00:00Z"
+    assert [one["code"] for one in taken(world, json.dumps([task]))["rejections"]] == ["time_range"]
+
+
+def test_three_people_in_one_moment(world: Shell) -> None:
+    """Looks are told apart by their times, so that the objects of one do not count with those of another."""
+    task = annotated(world)["two"]
+    draw(task)
+    first = task["annotations"][0]
+    task["annotations"] = [first | {"id": number, "completed_by": number} for number in (1, 2, 3)]
+    taken(world, json.dumps([task]))
+    assert [row[2] for row in said(world, "two")] == ["correct", "correct", "missed_object"]
+
+
+def test_an_image_of_which_nothing_was_shown(world: Shell) -> None:
+    rows = rows_of(exported(world, "csv", "--min-confidence", 0.95))
+    next(row for row in rows if row["prediction_id"] == "two")["feedback_type"] = "correct"
+    taken(world, as_csv(rows))
+    assert said(world) == [("two", None, "correct", None, None, "exhaustive")]
+    assert statuses(world)["two"] == "reviewed"

@@ -49,6 +49,9 @@ def export(
     image_root: Root = None,
     url_prefix: Prefix = None,
     embed: Annotated[bool, typer.Option("--embed", help="Put local images into the page (html).")] = False,
+    copy_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Put local images there, named as the file names them (cvat).")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Write flagged items as a file for reviewers, with the model's boxes to correct.
@@ -57,7 +60,7 @@ def export(
     """
     done = options.client(ctx).export_review(
         dataset, format, out, status=status, limit=limit, min_confidence=min_confidence, image_root=image_root,
-        url_prefix=url_prefix, embed=embed,
+        url_prefix=url_prefix, embed=embed, copy_images=copy_images,
     )  # fmt: skip
     for warning in done.warnings:
         output.warn(warning.message)

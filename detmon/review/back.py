@@ -27,8 +27,6 @@ from detmon.verdicts import VerdictWarning
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IOU = 0.9
-"""From this overlap on a box that came back has not been moved."""
 LISTED = 1000
 TICK = timedelta(microseconds=1)
 FORMATS = "Label Studio's JSON, CVAT for images 1.1, COCO, our CSV, or the file of the review page"
@@ -38,11 +36,14 @@ LARGEST = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """`boxes_only`: nothing is said of what was missed. `reviewer`: who reviewed, where the file has no name."""
+    """`boxes_only`: nothing is said of what was missed. `reviewer`: who reviewed, where the file has no name.
 
-    boxes_only: bool = False
-    reviewer: str | None = None
-    iou: float = IOU
+    From the overlap `iou` on a box that came back has not been moved.
+    """
+
+    boxes_only: bool
+    reviewer: str | None
+    iou: float
 
 
 def import_file(store: Store, source: str, options: Options, now: datetime) -> ReviewImported:

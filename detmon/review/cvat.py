@@ -21,7 +21,8 @@ OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "s
 def name_of(task: Task) -> str:
     """An image's name: the item, then the file, so that equal names stay apart; a least confidence goes along."""
     item = task.item_id if task.least is None else f"{task.item_id}@{task.least:g}"
-    return f"{item}/{task.image_id.rpartition('/')[2] or task.image_id}"
+    base = task.image_id.rpartition("/")[2]
+    return f"{item}/{base if base not in ('', '.', '..') else 'image'}"
 
 
 def labels_json(labels: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from detmon.review.tasks import XYWH, Box, Size
+from detmon.stats.assignment import assign
 
 NEAR = 0.5
 """A region whose id is lost is no stored box that it overlaps less."""
@@ -89,16 +90,7 @@ def _matched(boxes: Sequence[Box], regions: Sequence[Region], size: Size | None)
         for k, region in enumerate(regions)
         if box.xywh is not None and overlap(box.xywh, region.xywh, size) >= NEAR
     }
-    if len({n for n, _ in pairs}) == len(pairs) == len({k for _, k in pairs}):  # no choice is to be made
-        return {boxes[n].index: regions[k] for n, k in pairs}
-    import numpy as np
-    from scipy.optimize import linear_sum_assignment
-
-    likeness = np.zeros((len(boxes), len(regions)))
-    for place, value in pairs.items():
-        likeness[place] = value
-    chosen = zip(*linear_sum_assignment(likeness, maximize=True), strict=True)
-    return {boxes[n].index: regions[k] for n, k in chosen if (n, k) in pairs}
+    return {boxes[n].index: regions[k] for n, k in assign(pairs)}
 
 
 def overlap(one: XYWH, other: XYWH, size: Size | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,8 +61,12 @@ def choose(store: Store, wanted: Wanted) -> Chosen:
     return Chosen(dataset_id, name, [wanted.places.placed(one) for one in found], labels)
 
 
-def export(store: Store, wanted: Wanted, format: str, file: Path, *, embed: bool = False) -> ReviewExported:
-    """Write a file for reviewers; it is there whole, or not at all. `embed`: the page holds its images.
+def export(
+    store: Store, wanted: Wanted, format: str, file: Path, *, embed: bool = False, copy_images: Path | None = None
+) -> ReviewExported:
+    """Write a file for reviewers; it is there whole, or not at all.
+
+    `embed`: the page holds its images; `copy_images`: the folder that gets them under the names of CVAT's file.
 
     Raises UnknownName, and UsageError for a table with verdicts that would be lost.
     """
@@ -69,30 +74,25 @@ def export(store: Store, wanted: Wanted, format: str, file: Path, *, embed: bool
         raise UnknownName("format", format, FORMATS)
     if embed and format != "html":
         raise UsageError("--embed is for --format html")
+    if copy_images is not None and format != "cvat":
+        raise UsageError("--copy-images is for --format cvat")
     if format == "csv":
         table.check_replaceable(file)
     chosen = choose(store, wanted)
-    labels = None
-    if format == "label-studio":
-        content: str | bytes = _json([label_studio.written(task) for task in chosen.tasks])
-        labels = _beside(file, ".labels.xml", label_studio.config(chosen.labels))
-    elif format == "cvat":
-        content = cvat.written(chosen.tasks, chosen.labels)
-        labels = _beside(file, ".labels.json", cvat.labels_json(chosen.labels))
-    elif format == "coco":
-        content = _json(coco.written(chosen.tasks, chosen.labels))
-    elif format == "csv":
-        content = table.written(chosen.tasks)
-    else:
-        content = page.written(chosen.dataset_id, chosen.name, chosen.tasks, chosen.labels, file, embed=embed)
+    content, labels = _content(chosen, format, file, embed=embed)
+    if copy_images is not None:
+        for task in chosen.tasks:
+            _copy(task, copy_images)
     write(file, content)
+    if labels is not None:
+        write(labels.file, labels.content)
     unsized = [task for task in chosen.tasks if task.boxes and not task.size] if format == "label-studio" else []
     boxes = sum(len(task.boxes) for task in chosen.tasks) - sum(len(task.boxes) for task in unsized)
     return ReviewExported(
         dataset_id=chosen.dataset_id,
         format=format,
         file=str(file),
-        labels=labels,
+        labels=str(labels.file) if labels else None,
         items=len(chosen.tasks),
         boxes=boxes,
         without_boxes=len(unsized),
@@ -122,7 +122,8 @@ def _opens(task: Task, format: str) -> bool:
     if format == "label-studio":
         return label_studio.is_served(task.address)
     if format == "html":
-        return urlsplit(task.address).scheme in WEB if task.local is None else task.local.is_file()
+        found = urlsplit(task.address)
+        return task.local.is_file() if task.local and task.is_file else found.scheme in WEB or found.path[:1] == "/"
     return True
 
 
@@ -136,11 +137,42 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _beside(file: Path, ending: str, content: str) -> str:
-    """Write what the tool needs to know of labels beside the file."""
-    other = file.with_name(file.stem + ending)
-    write(other, content + "\n")
-    return str(other)
+@dataclass(frozen=True)
+class _Labels:
+    """What a tool needs to know of labels, in a file of its own beside the tasks."""
+
+    file: Path
+    content: str
+
+
+def _content(chosen: Chosen, format: str, file: Path, *, embed: bool) -> tuple[str | bytes, _Labels | None]:
+    """What goes into the file, and beside it."""
+    if format == "label-studio":
+        labels = _Labels(file.with_name(f"{file.stem}.labels.xml"), label_studio.config(chosen.labels) + "\n")
+        return _json([label_studio.written(task) for task in chosen.tasks]), labels
+    if format == "cvat":
+        labels = _Labels(file.with_name(f"{file.stem}.labels.json"), cvat.labels_json(chosen.labels) + "\n")
+        return cvat.written(chosen.tasks, chosen.labels), labels
+    if format == "coco":
+        return _json(coco.written(chosen.tasks, chosen.labels)), None
+    if format == "csv":
+        return table.written(chosen.tasks), None
+    return page.written(chosen.dataset_id, chosen.name, chosen.tasks, chosen.labels, file, embed=embed), None
+
+
+def _copy(task: Task, folder: Path) -> None:
+    """Put a local image where its name in CVAT says; a link, where that can be."""
+    place = folder / cvat.name_of(task)
+    if task.local is None or not task.local.is_file() or place.exists():
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(task.local, place)
+        except OSError:
+            shutil.copyfile(task.local, place)
+    except OSError as error:
+        raise OperationError(f"cannot write {place}: {error.strerror or error}") from None
 
 
 def write(file: Path, content: str | bytes) -> None:

@@ -59,7 +59,7 @@ def _item(task: Task, address: str) -> dict[str, Any]:
 
 def _address(task: Task, file: Path) -> str:
     """Where a browser finds the image: a URL as it is, a local file as seen from the page."""
-    if task.local is None or "://" in task.address or task.address.startswith("/data/"):
+    if task.local is None or not task.is_file:
         return task.address
     return quote(os.path.relpath(task.local.absolute(), file.absolute().parent).replace(os.sep, "/"))
 

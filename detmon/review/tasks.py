@@ -56,6 +56,11 @@ class Task:
         """The boxes that a reviewer is asked about."""
         return [box for box in self.detections if box.xywh is not None and is_served(box, self.least)]
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the address is a path, and no URL."""
+        return self.local is not None and self.address == str(self.local)
+
     def about(self) -> dict[str, Any]:
         """What a tool carries along, so that the task finds its item again."""
         told = {"item": self.item_id, "prediction_id": self.prediction_id, "model_id": self.model_id}
@@ -127,7 +132,7 @@ class Places:
         scheme = urlsplit(name).scheme if "://" in name or name.startswith("data:") else ""
         if scheme and scheme != "file":
             if self.root and self.prefix and name.startswith(self.root):
-                return self.prefix + name[len(self.root) :].lstrip("/"), None
+                return self.prefix + quote(name[len(self.root) :].lstrip("/")), None
             return name, None
         path = Path(unquote(urlsplit(name).path)) if scheme else Path(name)
         whole = path if path.is_absolute() or not self.root else Path(self.root).expanduser() / path
