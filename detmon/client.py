@@ -1227,7 +1227,7 @@ class Client:
         job = run.create(office, run.Order(name, of, rules, export, self._report))
         if wait:
             try:
-                self._note(f"{job.record.id} runs; its log: {job.record.log}")
+                self._note(f"{job.record.id} is {job.record.status}; its log: {job.record.log or 'none yet'}")
                 job = run.wait(office, job)
             except KeyboardInterrupt:
                 self._note(f"{job.record.id} goes on: detmon train cancel {job.record.id} ends it")

@@ -18,6 +18,7 @@ from github_server import REPOSITORY, TOKEN, WORKFLOW, serving
 from reviewed_world import CAR, create, line, reviewed, said
 from test_supervisor import gone, until
 
+from detmon import Client
 from detmon.store import Store
 from detmon.training import run, supervisor
 
@@ -117,7 +118,7 @@ def _end(pid: int) -> bool:
 
 
 def test_from_a_version_to_a_registered_model(works: Works) -> None:
-    works.detmon("model", "register", "vehicles", "--version", "3", "--uri", "s3://models/3.pt")
+    works.detmon("model", "register", "vehicles", "--version", "3", "--uri", "s3://models/3.pt", "--zone", "Asia/Tokyo")
     works.configure("--base", "{base_model}")
     job = works.create("--base-model", "vehicles@3", "--wait").json
     assert (job["status"], job["exit_code"], job["reason"]) == ("succeeded", 0, None)
@@ -127,6 +128,7 @@ def test_from_a_version_to_a_registered_model(works: Works) -> None:
     assert Path(job["log"]).read_text().endswith("done\n")
     model = works.detmon("model", "show", job["model_id"], "--json").json
     assert (model["uri"], model["parent"], model["job_id"]) == (job["output"], "vehicles@3", job["id"])
+    assert model["zone"] == "Asia/Tokyo"
     assert (Path(model["uri"]) / "best.pt").read_bytes() == b"weights"
     version = works.detmon("version", "show", "v1", "--json").json
     assert (version["jobs"], version["models"]) == ([job["id"]], [job["model_id"]])
@@ -306,6 +308,17 @@ def test_its_maker_is_killed(works: Works, place: str, status: str) -> None:
     assert found["reason"] == (None if status == "succeeded" else run.BROKEN_OFF)
 
 
+def test_an_interrupt_while_it_is_made(works: Works) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    works.detmon.monkeypatch.setattr(Client, "export_version", interrupted)
+    works.create(code=130)
+    found = works.show("job")
+    assert (found["status"], found["reason"]) == ("cancelled", run.BROKEN_OFF)
+    assert not (works.work(found["id"]) / supervisor.ORDER).exists()
+
+
 def test_a_kill_in_the_middle_of_the_export_trains_on_nothing(works: Works) -> None:
     with works.start(DETMON_FAILPOINT="export.written") as process:
         process.communicate()
@@ -335,7 +348,7 @@ def test_an_interrupt_while_waiting_leaves_the_training_alone(works: Works) -> N
     works.configure("--seconds", "1.5")
     with works.start("--wait") as process:
         assert process.stderr is not None
-        assert b" runs; its log" in process.stderr.readline()
+        assert b" is running; its log: /" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130, err

@@ -38,7 +38,8 @@ def list_(ctx: typer.Context, json: options.Json = False, format: options.Rows =
     Example: detmon model list --format csv
     """
     models = options.client(ctx).list_models()
-    output.rows(models, ["id", "name", "version", "uri"], format=options.chosen(format, json), empty="no models yet")
+    columns = ["id", "name", "version", "uri", "parent", "job_id"]
+    output.rows(models, columns, format=options.chosen(format, json), empty="no models yet")
 
 
 @app.command("show")

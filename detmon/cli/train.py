@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -68,7 +69,7 @@ def show(ctx: typer.Context, job: Job, json: options.Json = False) -> None:
         return
     shown = found.to_dict()
     versions = [f"{one.name} ({one.id}, {one.items:,} items)" for one in found.versions]
-    output.pairs({**shown, "command": " ".join(found.command), "versions": " ← ".join(versions)})
+    output.pairs({**shown, "command": shlex.join(found.command), "versions": " ← ".join(versions)})
 
 
 @app.command("logs")

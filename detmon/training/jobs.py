@@ -159,6 +159,8 @@ def _register(con: Connection, job: Job, model: TrainedModel, now: datetime) -> 
     base = models.find(con, record.base_model_id) if record.base_model_id else None
     name = model.name or (base.name if base else record.name)
     made = models.register(con, name, model.version or record.id, model.uri or record.output, None, now)
+    if made.zone is None and base and base.zone:  # it will see what its parent sees
+        con.execute(statement("set_model_zone"), {"id": made.id, "zone": base.zone})
     values = {"id": made.id, "parent": base.id if base else None, "job": record.id}
     if con.execute(statement("link_model"), values).fetchone() is None:
         raise UsageError(f"{made.id} was made by {made.job_id}")
