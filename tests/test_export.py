@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Shell
+from conftest import ROOT, Shell
 from objects import Files, serving
 from pictures import draw, png
 from reviewed_world import BUS, CAR, create, ingest, judge, labels, line, reviewed, said
@@ -388,3 +389,39 @@ def test_an_unknown_denominator_is_told(detmon: Shell) -> None:
     done = detmon("export", "predictions", "--out", "log", "--json")
     assert done.json["unknown"] == 1
     assert "without images that have no detections" in done.err
+
+
+# --- the real trainer ---
+
+
+@pytest.mark.slow
+def test_ultralytics_trains_on_it(detmon: Shell) -> None:
+    """From another folder than the dataset's, with names that are not plain; what it reads are the version's labels."""
+    python = os.environ.get("DETMON_TEST_SERVING", sys.executable)
+    if subprocess.run([python, "-W", "ignore", "-c", "import ultralytics"], capture_output=True).returncode:
+        pytest.skip("no environment with torch and ultralytics (DETMON_TEST_SERVING)")
+    ids = ["a b.png", "x/a b.png", "ä'\".png", "[1]*?.png", "a.b.c", "A B.png", "no:", "%s.png"]
+    lines = [line(one, ("no", 0.9, CAR), ("a: #b", 0.8, BUS), source=f"cam{k}") for k, one in enumerate(ids)]
+    for one in lines:
+        draw(detmon.folder / "pictures" / one["image_id"])
+    verdicts = [said(one, "correct" if one != "no:" else "false_positive", k) for one in ids for k in (0, 1)]
+    reviewed(detmon, lines, verdicts)
+    create(detmon, "v1")
+    done = export(detmon, "v1", "yolo", "deep/out", "--image-root", "pictures")
+    assert done["train"] > 0 < done["val"]
+    Path("elsewhere").mkdir()
+    script = ROOT / "tests" / "training_libraries.py"
+    command = [python, script, Path("deep/out/data.yaml").absolute(), Path("elsewhere").absolute()]
+    trained = subprocess.run(command, cwd="elsewhere", capture_output=True, text=True, timeout=280)
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    found = json.loads(Path("elsewhere/seen.json").read_text())
+    assert found["names"] == {"0": "a: #b", "1": "no"}
+    seen = found["seen"]["train"] | found["seen"]["val"]
+    assert (len(found["seen"]["train"]), len(found["seen"]["val"])) == (done["train"], done["val"])
+    sizes = np.array([640, 480, 640, 480])
+    for image, boxes in labels(detmon, "v1").items():
+        read = np.array(seen[filenames.name(image, None)]).reshape(-1, 5)
+        corners = [(x + w / 2, y + h / 2, w, h) for _, x, y, w, h in boxes]
+        assert [found["names"][str(int(kind))] for kind in read[:, 0]] == [label for label, *_ in boxes]
+        assert np.allclose(read[:, 1:] * sizes, np.array(corners).reshape(-1, 4), atol=1e-3)
+    assert list(Path("elsewhere/run/weights").glob("*.pt"))

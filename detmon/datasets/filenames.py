@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 from itertools import chain, count
-from pathlib import PurePosixPath
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """What trainers take for pictures."""
@@ -53,8 +52,9 @@ def _last(path: str) -> str:
 
 
 def _split(last: str) -> tuple[str, str]:
-    path = PurePosixPath(last)
-    return (last[: -len(path.suffix)], path.suffix) if path.suffix else (last, "")
+    """A name without its suffix, and the suffix; a name that only begins with a dot has none."""
+    stem, dot, suffix = last.rpartition(".")
+    return (stem, dot + suffix) if stem else (last, "")
 
 
 def _cut(text: str, most: int) -> str:

@@ -79,7 +79,7 @@ def _coco_annotations(images: Iterable[Labelled]) -> Iterable[dict[str, Any]]:
     for number, one in enumerate(images, 1):
         for place, x, y, w, h in one.boxes:
             id += 1
-            box = {"bbox": [x, y, w, h], "area": round(w * h, 6), "iscrowd": 0}
+            box = {"bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
             yield {"id": id, "image_id": number, "category_id": place + 1, **box}
 
 
