@@ -19,6 +19,8 @@ import pytest
 from conftest import Shell
 from logs import FIRST, SECOND, lines
 from objects import LOG, Files, serving
+from pictures import png
+from reviewed_world import CAR, create, line, reviewed, said
 
 from detmon.formats import buckets
 
@@ -351,3 +353,16 @@ def test_many_small_objects(detmon: Shell, put: Put) -> None:
 def test_following_an_object_is_refused(detmon: Shell, put: Put) -> None:
     put({"log.jsonl": LOG})
     assert "--follow takes a file of this machine" in detmon("ingest", "s3://logs/log.jsonl", "--follow", code=2).err
+
+
+def test_pictures_of_a_version(detmon: Shell, put: Put) -> None:
+    """One connection serves all of them; a key with the letters of a glob is a name."""
+    ids = ["a b.png", "ä/[1]*.png", "gone.png"]
+    put({f"images/{one}": png(640, 480) for one in ids[:2]})
+    lines = [line(one, ("car", 0.9, CAR), image_uri=f"s3://logs/images/{one}") for one in ids]
+    reviewed(detmon, lines, [said(one, "correct", 0) for one in ids])
+    create(detmon, "v1")
+    done = detmon("export", "v1", "--format", "yolo", "--out", "out", "--json").json
+    assert done["images"] == 2
+    assert done["left_out"] == {"image_unreadable": 1}
+    assert [one.read_bytes() for one in Path("out/images").rglob("*.png")] == [png(640, 480)] * 2

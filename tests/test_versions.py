@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Shell
+from pictures import draw
 from reviewed_world import BUS, CAR, create, ingest, judge, labels, line, reviewed, said
 
 from detmon.datasets import split
@@ -382,3 +383,33 @@ def test_what_is_no_label_is_refused(detmon: Shell, content: str, says: str) -> 
     (detmon.folder / "f.json").write_text(content)
     assert says in detmon("version", "create", "review", "--name", "v1", "--from", "f.json", code=None).err
     assert detmon("version", "list", "--json").json == []
+
+
+def test_roboflow_s_yolo_folder(detmon: Shell) -> None:
+    """Pictures and texts lie in a folder a split, which `data.yaml` names by a path that is not right."""
+    for side, name in (("train", "a"), ("valid", "a"), ("test", "b")):
+        draw(detmon.folder / "set" / side / "images" / f"{name}.png", 200, 100)
+        text = detmon.folder / "set" / side / "labels" / f"{name}.txt"
+        text.parent.mkdir(parents=True)
+        text.write_text("1 0.5 0.5 0.1 0.2\n" if side != "test" else "")
+    (detmon.folder / "set" / "data.yaml").write_text(
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 2\nnames: ['bus', 'car']\n"
+    )
+    detmon("dataset", "create", "review")
+    made = create(detmon, "v1", "--from", "set")
+    assert (made["train"], made["val"], made["test"], made["classes"]) == (1, 1, 1, {"car": 2})
+    assert labels(detmon, "v1") == {"a.png": [("car", 90, 40, 20, 20)], "b.png": []}
+    export = detmon("export", "v1", "--format", "yolo", "--out", "out", "--json").json
+    assert export["images"] == 3
+    assert len(list((detmon.folder / "out" / "images").rglob("*.png"))) == 3
+
+
+def test_a_yolo_folder_without_pictures(detmon: Shell) -> None:
+    folder = detmon.folder / "set" / "labels" / "train"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+    (folder / "b.txt").write_text("")
+    (detmon.folder / "set" / "data.yaml").write_text("names: [car]\n")
+    detmon("dataset", "create", "review")
+    made = create(detmon, "v1", "--from", "set")
+    assert (made["items"], made["reasons"]) == (1, {"no_size": 1})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from detmon import failpoints
 from detmon.datasets import filenames, layouts, versions
 from detmon.datasets.labels import flat, table
-from detmon.datasets.pictures import Brought, Pictures, Wanted, Way
+from detmon.datasets.pictures import PROBLEMS, Brought, Pictures, Wanted, Way
 from detmon.datasets.records import ExportedVersion, Version, VersionWarning
 from detmon.errors import OperationError, UnknownName
 from detmon.folders import new_folder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEAST = 1.0
 """Pixels that a side of a box has at least, within its image."""
-LEFT_OUT = ("item_id", "image_id", "image_uri", "reason")
+LEFT_OUT = ("item_id", "image_id", "image_uri", "reason", "detail")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Content:
-    """A version as it is stored: `rows` are its images, `aside` those that it left out (`LEFT_OUT`)."""
+    """A version as it is stored: `rows` are its images, `aside` what it left out: item, image, address, reason."""
 
     version: Version
     classes: list[str]
@@ -78,19 +78,21 @@ def _written(content: Content, order: Order, folder: Path) -> ExportedVersion:
     logged = _images(content.rows)
     brought = _bring(logged, order, folder)
     images = [replace(image, size=image.size or one.size) for image, one in zip(logged, brought, strict=True)]
-    problems = {k: one.problem for k, one in enumerate(brought) if one.problem}
+    problems = {k: one for k, one in enumerate(brought) if one.problem}
     if problems and len(problems) == len(images):
-        first = min(problems)
+        first = problems[0]
         raise OperationError(
-            f"none of {len(images):,} images can be read; the first, {images[first].image_id}: {problems[first]}",
+            f"none of {len(images):,} images can be read; the first: {first.problem}: {first.detail}",
             "--image-root DIR says where they lie; --no-images writes labels only",
         )
     if order.format == "yolo":
-        problems |= {k: "no size" for k, image in enumerate(images) if image.size is None and k not in problems}
+        sizeless = (k for k, image in enumerate(images) if image.size is None and k not in problems)
+        problems |= dict.fromkeys(sizeless, Brought(problem="no_size"))
     drawn = _draw(content, images, problems)
     layouts.LAYOUTS[order.format](folder, content.version, content.classes, drawn.images)
     without = [(images[k], why) for k, why in problems.items()]
-    aside = [*content.aside, *((one.item_id, one.image_id, one.image_uri, why) for one, why in without)]
+    aside = [(item, image, layouts.address(uri), why, "") for item, image, uri, why in content.aside]
+    aside += [(one.item_id, one.image_id, one.address, str(why.problem), why.detail) for one, why in without]
     _list_left_out(folder / "left_out.csv", aside)
     failpoints.reach("export.written")
     splits = Counter(one.image.split for one in drawn.images)
@@ -106,7 +108,7 @@ def _written(content: Content, order: Order, folder: Path) -> ExportedVersion:
         classes=content.classes,
         clipped=drawn.clipped,
         dropped=drawn.dropped,
-        left_out=dict(sorted(Counter(reason for *_, reason in aside).items())),
+        left_out=dict(sorted(Counter(reason for *_, reason, _ in aside).items())),
         warnings=tuple(_warnings(order, splits, drawn.dropped, _differing(logged, brought), problems)),
     )
 
@@ -139,7 +141,7 @@ class Drawn:
     dropped: int
 
 
-def _draw(content: Content, images: Sequence[layouts.Image], problems: Mapping[int, str]) -> Drawn:
+def _draw(content: Content, images: Sequence[layouts.Image], problems: Mapping[int, Brought]) -> Drawn:
     """The images without problems, with their boxes within their edges; boxes below a pixel a side are dropped."""
     import numpy as np
 
@@ -174,7 +176,7 @@ def _differing(logged: Sequence[layouts.Image], brought: Sequence[Brought]) -> i
     return sum(None not in (said, found) and said != found for said, found in sizes)
 
 
-def _list_left_out(file: Path, rows: list[tuple[str, str, str | None, str]]) -> None:
+def _list_left_out(file: Path, rows: list[tuple[str, str, str | None, str, str]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(LEFT_OUT)
@@ -182,7 +184,7 @@ def _list_left_out(file: Path, rows: list[tuple[str, str, str | None, str]]) -> 
 
 
 def _warnings(
-    order: Order, splits: Counter[str], dropped: int, differing: int, problems: dict[int, str]
+    order: Order, splits: Counter[str], dropped: int, differing: int, problems: Mapping[int, Brought]
 ) -> Iterator[VersionWarning]:
     if not splits:
         yield VersionWarning("no_items", "there are no images", 0)
@@ -191,8 +193,10 @@ def _warnings(
         yield VersionWarning("no_validation", f"there are no validation images: {where}", 0)
     elif not splits["train"]:
         yield VersionWarning("no_training", "there are no training images", 0)
-    for problem, n in Counter(problems.values()).most_common():
-        yield VersionWarning("image_left_out", f"{n:,} images are left out: {problem}", n)
+    for code, n in Counter(str(one.problem) for one in problems.values()).most_common():
+        first = next(one.detail for one in problems.values() if one.problem == code)
+        example = f" (the first: {first})" if first else ""
+        yield VersionWarning(code, f"{n:,} images are left out: {PROBLEMS[code]}{example}", n)
     if dropped:
         yield VersionWarning(
             "boxes_dropped", f"{dropped:,} boxes lie outside their image, or are below 1 pixel", dropped

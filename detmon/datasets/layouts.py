@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from detmon.datasets.records import Version
+from detmon.errors import UsageError
+from detmon.formats.remote import spoken
 from detmon.times import format_instant
 
 SPLITS = ("train", "val", "test")
@@ -29,9 +31,22 @@ class Image:
     name: str
 
     @property
+    def address(self) -> str | None:
+        """Where it came from, as others may see it."""
+        return address(self.image_uri)
+
+    @property
     def path(self) -> Path:
         """Where its picture is, within the folder."""
         return Path("images", self.split, self.name)
+
+
+def address(uri: str | None) -> str | None:
+    """An address without the parts that can be secrets; None for what is none."""
+    try:
+        return spoken(uri) if uri else None
+    except UsageError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,7 @@ def _coco_image(number: int, image: Image) -> dict[str, Any]:
         found["width"], found["height"] = image.size
     if image.taken_at:
         found["date_captured"] = format_instant(image.taken_at)
-    about = {"item": image.item_id, "image_id": image.image_id, "image_uri": image.image_uri, "source": image.source}
+    about = {"item": image.item_id, "image_id": image.image_id, "image_uri": image.address, "source": image.source}
     return {**found, "detmon": {key: value for key, value in about.items() if value is not None}}
 
 

@@ -11,8 +11,15 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from detmon.errors import DetmonError
-from detmon.formats.remote import fetch, is_remote
+from detmon.formats.remote import fetch, is_remote, spoken
 
+PROBLEMS = {
+    "image_missing": "there is no such file",
+    "image_unreadable": "they cannot be read",
+    "no_picture": "what is there is no picture",
+    "no_size": "their size is not known",
+}
+"""Why images are left out of an export."""
 Way = Literal["copy", "link", "none"]
 AT_A_TIME = 8
 """Pictures that are brought at the same time."""
@@ -31,10 +38,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Brought:
-    """What became of a picture: its size in pixels where that is known, or why it is not there."""
+    """What became of a picture: its size in pixels where that is known, or why it is not there (`PROBLEMS`)."""
 
     size: tuple[int, int] | None = None
     problem: str | None = None
+    detail: str = ""
 
 
 @dataclass
@@ -73,18 +81,18 @@ class Pictures:
             elif one.image_uri and is_remote(one.image_uri):
                 self._fetch(one.image_uri, one.target)
             else:
-                return Brought(problem="not found" if one.image_uri else "not found, and the log has no address")
+                return Brought(problem="image_missing", detail=one.image_uri or one.image_id)
         except DetmonError as error:
-            return self._without(one, error.message)
+            return self._without(one, "image_unreadable", error.message)
         except OSError as error:
-            return self._without(one, error.strerror or str(error))
+            return self._without(one, "image_unreadable", error.strerror or str(error))
         size = _size(one.target)
-        return Brought(size) if size else self._without(one, "no picture")
+        return Brought(size) if size else self._without(one, "no_picture", str(path or spoken(one.image_uri or "")))
 
     @staticmethod
-    def _without(one: Wanted, problem: str) -> Brought:
+    def _without(one: Wanted, problem: str, detail: str) -> Brought:
         one.target.unlink(missing_ok=True)
-        return Brought(problem=problem)
+        return Brought(problem=problem, detail=detail)
 
     def _local(self, one: Wanted) -> Path | None:
         """Where the picture lies on this machine: below the root, at its address, or at the path that is its id."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, UsageError
@@ -25,6 +26,8 @@ ATTEMPTS = 5
 CONNECT_SECONDS, SILENT_SECONDS = 10, 60
 GOOGLE_SECONDS = 20.0
 """How long a request to Google is tried again."""
+NAMES = ("AWS_", "GS_", "GOOGLE_", "STORAGE_", "HOME")
+"""How the variables begin that say who asks, and whom."""
 MAGIC = re.compile(r"[*?[]")
 MARKERS = ("_SUCCESS", "_committed_*", "_started_*")
 """What writers leave beside their data."""
@@ -192,6 +195,12 @@ def _wanted(path: str) -> bool:
 
 def _files(scheme: str, bucket: str) -> Any:
     """The file system of a bucket, by the usual environment variables and configuration files."""
+    return _connected(scheme, bucket, tuple(sorted(one for one in os.environ.items() if one[0].startswith(NAMES))))
+
+
+@lru_cache(8)
+def _connected(scheme: str, bucket: str, settings: tuple[tuple[str, str], ...]) -> Any:
+    """The same; thousands of pictures of a bucket are read through one. `settings`: the environment it was made in."""
     from pyarrow import fs
 
     if scheme == "gs":
