@@ -18,6 +18,7 @@ from detmon.records import Delivery, Model, NoticeDetails, PluginInfo, QueuedNot
 from detmon.store import Connection, Store, pruned_before, statement, transaction
 
 if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron starts this every minute
+    from detmon import reviewed
     from detmon.ab_tests.records import ABPlan, ABResults, ABTest, Assignment
     from detmon.alerts.advice import Advice
     from detmon.alerts.backtest import Backtest
@@ -38,7 +39,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.drift.records import DriftReport
     from detmon.export import ExportedPredictions
     from detmon.feedback.records import Feedback, Imported, Matched
-    from detmon.gate import GateResult, Quality
+    from detmon.gate import Evaluated, GateResult, Quality
     from detmon.hookspecs import AnyReader
     from detmon.ingest.records import Ingested, Preview, Quarantined
     from detmon.ingest.sources import Progress
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.prometheus import Exported
     from detmon.prune import Pruned
     from detmon.quality.records import QualityReport
+    from detmon.quality.truth import Against
     from detmon.review.records import ReviewExported, ReviewImported, ReviewPushed
     from detmon.training.jobs import Job
     from detmon.training.records import TrainingJob, TrainingJobDetails, TrainingLog
@@ -957,25 +959,33 @@ class Client:
 
     def show_quality(
         self,
-        model_id: str,
+        model_id: str | None = None,
         period: str | None = None,
         *,
         by: str | None = None,
         dataset: str | None = None,
         assume_random: bool | None = None,
         ground_truth: str | Path | None = None,
+        version: str | None = None,
+        log: str | Path | Sequence[str | Path] | None = None,
+        split: str | None = None,
+        missing_are_empty: bool = False,
         min_confidence: float | None = None,
         image_id: str | None = None,
         image_size: tuple[int, int] | None = None,
         label: str | None = None,
         source: str | None = None,
+        **given: Any,
     ) -> QualityReport:
         """Precision, recall and error kinds of a model from its reviews, over `period` (default: all that is stored).
 
         `by` is label or source; `dataset` chooses among several engines; `assume_random` states that the reviewed
         images are a simple random sample. With `ground_truth` (COCO, a YOLO folder, MOT, CVAT XML) the report also has
         the figures against it, those of what was served from `min_confidence` on (default: the lowest confidence that
-        reviewers judged); the other options are those of `match_feedback`.
+        reviewers judged); the other options are those of `match_feedback`. With `version` the figures are against the
+        labels of a dataset version (of one `split`); images without a prediction refuse them, unless
+        `missing_are_empty`. With `log` the predictions are those of a log that is not stored; `given` are then the
+        options of `ingest`.
         """
         from detmon import reviewed
         from detmon.quality import show
@@ -985,20 +995,92 @@ class Client:
         settings = reviewed.settings(self.config)
         if assume_random is not None:
             settings = dataclasses.replace(settings, assume_random=assume_random)
-        against = None
-        if ground_truth is None and (min_confidence, image_id, image_size, label, source) != (None,) * 5:
-            raise UsageError("these options say how ground truth is read", "--ground-truth FILE names it")
-        if ground_truth is not None:
-            from detmon.quality.truth import Against
-
-            against = Against(Path(ground_truth), settings, min_confidence, image_id, image_size, label, source)
+        reading = {"image_id": image_id, "image_size": image_size, "label": label, "source": source}
+        against: Against | None
+        if version is not None:
+            if ground_truth is not None:
+                raise UsageError("ground truth is a file or a version, not both", "--ground-truth FILE or --version V")
+            against = self._against_version(version, split, settings, min_confidence, image_id, missing_are_empty)
+        else:
+            against = self._against_file(ground_truth, settings, min_confidence, reading)
+            if log is not None or split is not None or missing_are_empty:
+                raise UsageError("which labels?", "--version V names a dataset version")
+        if log is not None:
+            if period is not None:
+                raise UsageError("periods are those of the store: a log is taken as a whole")
+            return self._quality_of_log(_names(log), model_id, against, settings, {**reading, **given})
+        if given:
+            raise UsageError(f"{', '.join(given)}: options of reading logs go with --log")
         with self.store.reading() as con:
-            model = models.find(con, model_id)
+            model = models.chosen(con, model_id)
             zone = times.parse_zone(model.zone or "UTC")
             span = times.parse_period(period, self.now(), zone) if period else times.ALWAYS
             span = self._with_rows(con, model.id, span)
             report = show.show(con, model.id, span, settings, zone=zone, dataset=dataset, by_source=by == "source")
             return against.added_to(report, con, span) if against else report
+
+    def _against_file(
+        self, path: str | Path | None, settings: reviewed.Settings, threshold: float | None, reading: Mapping[str, Any]
+    ) -> Against | None:
+        from detmon.quality.truth import Against
+
+        if path is not None:
+            return Against(Path(path), settings, threshold, **reading)
+        if threshold is not None or any(value is not None for value in reading.values()):
+            raise UsageError("these options say how ground truth is read", "--ground-truth FILE names it")
+        return None
+
+    def _against_version(
+        self,
+        version: str,
+        split: str | None,
+        settings: reviewed.Settings,
+        threshold: float | None,
+        image_id: str | None,
+        unseen_are_empty: bool,
+    ) -> Against:
+        from detmon.quality import version as labels
+        from detmon.quality.truth import Against
+
+        with self.store.reading() as con:
+            found = labels.read(con, version, split)
+        return Against(found, settings, threshold, image_id, unseen_are_empty=unseen_are_empty)
+
+    def _quality_of_log(
+        self,
+        named: Sequence[str],
+        wanted: str | None,
+        against: Against | None,
+        settings: reviewed.Settings,
+        given: Mapping[str, Any],
+    ) -> QualityReport:
+        """The figures of a log that is not stored; what is stored for it is gone afterwards."""
+        from tempfile import TemporaryDirectory
+
+        from detmon.quality import show
+
+        model_id = self._as_registered(wanted)
+        with TemporaryDirectory(prefix="detmon-") as folder:
+            store = Store(Path(folder) / "log.duckdb")
+            rejected = self._reader({"model": model_id, **given}).store(store, named)
+            if rejected:
+                self._note(f"{rejected:,} records of {', '.join(named)} could not be used")
+            if not store.path.exists():
+                raise UsageError(f"no predictions in {', '.join(named)}")
+            with store.reading() as con:
+                model = models.of_log(con, model_id, ", ".join(named))
+                report = show.show(con, model.id, times.ALWAYS, settings)
+                return against.added_to(report, con, times.ALWAYS) if against else report
+
+    def _as_registered(self, id_or_name: str | None) -> str | None:
+        """The id of a model, where the store knows it; else what was given."""
+        if id_or_name is None:
+            return None
+        with self.store.reading() as con:
+            try:
+                return models.find(con, id_or_name).id
+            except UnknownName:
+                return id_or_name
 
     def _with_rows(self, con: Connection, model_id: str, span: times.Period) -> times.Period:
         """The part of a period whose rows are stored; that some are gone is noted. Raises UsageError if all are."""
@@ -1295,7 +1377,8 @@ class Client:
         """The decision of `[gate.NAME]`, and what each of its checks observed."""
         from detmon import gate
 
-        return gate.run(name, self.config.table("gate"), _Answers(self))
+        file = self.config.origins.get(f"gate.{name}")
+        return gate.run(name, self.config.table("gate"), _Answers(self, file.parent if file else Path()))
 
     # --- health ---
 
@@ -1443,8 +1526,10 @@ def _user() -> str:
 class _Answers:
     """What a gate asks, answered by the client's own verbs."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, folder: Path) -> None:
         self.client = client
+        self.folder = folder
+        self._reports: dict[str, QualityReport] = {}
 
     def drift(self, model: str, reference: str | None, current: str | None) -> tuple[bool | None, str]:
         report = self.client.check_drift(model, reference, current)
@@ -1478,3 +1563,15 @@ class _Answers:
         found = self.client.get_ab_test_results(test)
         last_word = found.status != "running" and not found.provisional and not found.withheld
         return found.winner, last_word, found.verdict
+
+    def evaluate(self, model: str | None, check: Mapping[str, Any]) -> Evaluated:
+        from detmon.gate import Evaluated
+        from detmon.quality.truth import measured
+
+        keys = ("version", "split", "min_confidence", "missing_are_empty", "image_id")
+        said = {key: check[key] for key in keys if key in check}
+        log = check["log"] if "://" in check["log"] else str(self.folder / Path(check["log"]).expanduser())
+        same = f"{model} {log} {said}"  # several checks of one log read it once
+        if same not in self._reports:
+            self._reports[same] = self.client.show_quality(model, log=log, **said)
+        return Evaluated(*measured(self._reports[same], check["metric"], check.get("label"), check.get("digest", "")))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from detmon import matching
 from detmon.errors import InputRefused, UsageError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.floating[Any]]
     Places = NDArray[np.int64]
     Flags = NDArray[np.bool_]
+    Placed: TypeAlias = tuple[Places, list[Warned]]
 
 NAMED = 5
 """So many labels or images are named in a message."""
@@ -57,6 +58,7 @@ class Joined:
 
     `predictions` are their ids, `detections` and `objects` hold places in it and in `labels`; `index` is the place of a
     detection in its prediction, `number` that of an object in the ground truth. `found` are the overlapping pairs.
+    `unseen` images of the ground truth have no prediction.
     """
 
     predictions: list[str]
@@ -70,12 +72,16 @@ class Joined:
     crowd: Flags
     area: Numbers
     found: matching.Pairs
+    unseen: int
     warnings: tuple[Warned, ...]
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A model against ground truth: COCO's figures over all boxes, and what was served from `threshold` on."""
+    """A model against ground truth: COCO's figures over all boxes, and what was served from `threshold` on.
+
+    `classes` are the labels that have objects, `by_label` what was served of each label.
+    """
 
     map: float | None
     map50: float | None
@@ -84,19 +90,31 @@ class Assessment:
     classes: Mapping[str, precision.ClassPrecision]
     threshold: float | None
     served: matching.Served
+    by_label: Mapping[str, matching.Served]
 
 
-def join(con: Connection, model_id: str, period: Period, truth: Truth, rules: Rules) -> Joined:
+def join(
+    con: Connection,
+    model_id: str,
+    period: Period,
+    truth: Truth,
+    rules: Rules,
+    *,
+    placed: Callable[[pa.Table], Placed] | None = None,
+    unseen_are_empty: bool = False,
+) -> Joined:
     """The predictions of a period beside their ground truth.
 
-    Raises InputRefused when they have no image or no label in common, or when boxes are shares of an unknown size.
+    `placed` says which image of the ground truth each row of images is of, -1 for none (default: that of its id).
+    `unseen_are_empty`: the model saw all images, and found nothing where it has no prediction. Raises InputRefused when
+    they have no image or no label in common, or when boxes are shares of an unknown size.
     """
     import numpy as np
     import pyarrow as pa
 
     values = {"model": model_id, "start": period.start, "end": period.end}
     images: pa.Table = con.sql(statement("truth_images"), params=values).to_arrow_table()
-    place, warnings = _common(images, truth, rules.image_id)
+    place, warnings = placed(images) if placed else _common(images, truth, rules.image_id)
     by_truth = np.argsort(place, kind="stable")  # equal scores count in the order of the ground truth's images
     known = by_truth[place[by_truth] >= 0]
     images, place = images.take(pa.array(known)), place[known]
@@ -107,7 +125,9 @@ def join(con: Connection, model_id: str, period: Period, truth: Truth, rules: Ru
     con.unregister("wanted")
     labels, of_boxes = _labels(boxes["label"], truth)
     detections = Boxes(boxes["place"].to_numpy().astype(np.int64), of_boxes, _sides(boxes))
-    objects, number = _objects(truth, place, _sizes(images, truth, rules.image_size))
+    unseen = np.setdiff1d(np.arange(len(truth.images)), place)
+    shown = np.append(place, unseen) if unseen_are_empty else place
+    objects, number = _objects(truth, shown, _sizes(images, truth, rules.image_size))
     logged = con.execute(statement("logged_labels"), {"model": model_id}).fetchall()
     warnings += _label_warnings({label for (label,) in logged}, truth)
     return Joined(
@@ -122,6 +142,7 @@ def join(con: Connection, model_id: str, period: Period, truth: Truth, rules: Ru
         truth.crowd[number],
         objects.xywh[2] * objects.xywh[3] if truth.normalised else truth.area[number],
         matching.pairs(detections, objects, rules.background),
+        len(unseen),
         (*truth.warnings, *warnings),
     )
 
@@ -166,9 +187,17 @@ def assess(joined: Joined, rules: Rules) -> Assessment:
         precision.Objects(objects.label, joined.area, joined.ignored, joined.crowd),
         precision.Pairs(pairs.detection, pairs.object, overlap),
     )
-    matches = match(served(joined, rules.threshold), rules)
+    kept = served(joined, rules.threshold)
+    matches = match(kept, rules)
     classes = {joined.labels[label]: one for label, one in whole.classes.items()}
-    return Assessment(whole.map, whole.map50, whole.map75, whole.ar, classes, rules.threshold, matching.served(matches))
+    by_label = {
+        name: matching.served(matching.of_label(matches, kept.detections, objects, place))
+        for place, name in enumerate(joined.labels)
+    }
+    return Assessment(
+        *(whole.map, whole.map50, whole.map75, whole.ar, classes, rules.threshold),
+        *(matching.served(matches), by_label),
+    )
 
 
 def _common(images: pa.Table, truth: Truth, style: str | None) -> tuple[Places, list[Warned]]:

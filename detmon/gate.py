@@ -28,14 +28,24 @@ KEYS = {
     "metric": ("metric", "operator", "threshold", "period", "label"),
     "items": ("dataset", "status", "operator", "threshold"),
     "ab": ("test", "winner"),
-}
+    "evaluate": (
+        "version", "log", "metric", "operator", "threshold", "label", "split", "min_confidence", "missing_are_empty",
+        "model", "image_id", "digest",
+    ),
+}  # fmt: skip
 """The checks, and the keys that each may have beside `check`."""
 NEEDED = {
     "alerts": ("operator", "threshold"),
     "metric": ("metric", "operator", "threshold"),
     "items": ("dataset", "operator", "threshold"),
     "ab": ("test",),
+    "evaluate": ("version", "log", "metric", "operator", "threshold"),
 }
+NUMBERS, FLAGS = ("threshold", "min_confidence"), ("expect", "missing_are_empty")
+"""Keys whose values are no texts."""
+EVALUATED = ("map", "map50", "map75", "ar100", "precision", "recall", "f1")
+"""What can be measured against the labels of a version; of one label:"""
+OF_LABEL = ("map", "map50", "precision", "recall")
 QUALITY = ("precision", "recall")
 """Metrics that a gate judges only where so many clusters, and reviews worth so many boxes, stand behind them."""
 CLUSTERS, EFFECTIVE_N = 8, 30
@@ -87,6 +97,15 @@ class Quality:
         return None
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A measure of a log against labels, what was compared, and why a gate cannot go by it."""
+
+    value: float | None
+    about: str
+    doubt: str | None
+
+
 class Asks(Protocol):
     """Where a gate's answers come from."""
 
@@ -107,6 +126,9 @@ class Asks(Protocol):
 
     def ab(self, test: str) -> tuple[str | None, bool, str]:
         """The winner, whether that is the last word, and the verdict."""
+
+    def evaluate(self, model: str | None, check: Mapping[str, Any]) -> Evaluated:
+        """A measure of a model's log against the labels of a version; the keys are those of the check."""
 
 
 def run(name: str, tables: Mapping[str, Any], asks: Asks) -> GateResult:
@@ -155,19 +177,38 @@ def _valid(where: str, table: Mapping[str, Any], check: Mapping[str, Any]) -> No
     if kind in ("drift", "alerts", "metric") and not table.get("model"):
         raise ConfigError(f"{where} needs a model", 'model = "vehicles@3"')
     for key, value in {"model": table.get("model", ""), **check}.items():
-        if key not in ("threshold", "expect") and not isinstance(value, str):
-            raise ConfigError(f"{where}: {key} = {value!r}", "write a text")
-    if check.get("metric") in QUALITY and "label" in check:
+        _valid_value(where, key, value)
+    if kind == "metric" and check.get("metric") in QUALITY and "label" in check:
         raise ConfigError(f"{where}: {check['metric']} of one label cannot be a check", "leave label out")
+    if kind == "evaluate":
+        _valid_evaluation(where, check)
     if "operator" in check and check["operator"] not in OPERATORS:
         raise UnknownName("operator", str(check["operator"]), OPERATORS)
-    threshold = check.get("threshold", 0)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise ConfigError(f"{where}: threshold = {threshold!r}", "write a number")
-    if not isinstance(check.get("expect", False), bool):
-        raise ConfigError(f"{where}: expect = {check['expect']!r}", "write true or false")
     if check.get("winner", "b") not in ("a", "b"):
         raise ConfigError(f"{where}: winner = {check['winner']!r}", 'write "a" or "b"')
+
+
+def _valid_value(where: str, key: str, value: Any) -> None:
+    said = f"{where}: {key} = {value!r}"
+    if key in NUMBERS:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(said, "write a number")
+    elif key in FLAGS:
+        if not isinstance(value, bool):
+            raise ConfigError(said, "write true or false")
+    elif not isinstance(value, str):
+        raise ConfigError(said, "write a text")
+
+
+def _valid_evaluation(where: str, check: Mapping[str, Any]) -> None:
+    measures = OF_LABEL if "label" in check else EVALUATED
+    if check["metric"] not in measures:
+        raise UnknownName(
+            "metric of the check evaluate" + (" with a label" if "label" in check else ""), check["metric"], measures
+        )
+    for key in NUMBERS:
+        if not 0 <= check.get(key, 0) <= 1:
+            raise ConfigError(f"{where}: {key} = {check[key]:g}", "write a share: 0.6 is 60 %")
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
@@ -211,6 +252,14 @@ def _ab(check: Mapping[str, Any], _model: str, asks: Asks) -> GateCheck:
     return GateCheck("ab", status, winner, f"winner {wanted}", sentence)
 
 
+def _evaluate(check: Mapping[str, Any], model: str, asks: Asks) -> GateCheck:
+    found = asks.evaluate(check.get("model") or model or None, check)
+    name = check["metric"] + (f" of {check['label']}" if "label" in check else "")
+    value = None if found.doubt else found.value
+    said = found.doubt or (f"{found.value:.4g}" if found.value is not None else "no value")
+    return _compared(f"evaluate {name}", check, value, f"{name} {said}: {found.about}")
+
+
 def _compared(name: str, check: Mapping[str, Any], value: float | None, sentence: str) -> GateCheck:
     sign, holds = OPERATORS[check["operator"]]
     required = f"{sign} {check['threshold']:g}"
@@ -225,4 +274,5 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any], str, Asks], GateCheck]] = {
     "metric": _metric,
     "items": _items,
     "ab": _ab,
+    "evaluate": _evaluate,
 }

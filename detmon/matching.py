@@ -273,6 +273,20 @@ def served(matches: Matches) -> Served:
     )
 
 
+def of_label(matches: Matches, detections: Boxes, objects: Boxes, label: int) -> Matches:
+    """What became of the detections that carry a label, and of the objects that are of it.
+
+    An object that a detection of another label found is a missed one of its own label.
+    """
+    import numpy as np
+
+    mine = detections.label == label
+    object_ = np.where(objects.label[matches.object] == label, matches.object, -1) if len(objects) else matches.object
+    elsewhere = object_[~mine & (object_ >= 0)]
+    missed = matches.missed[objects.label[matches.missed] == label]
+    return Matches(matches.type[mine], matches.kind[mine], object_[mine], np.append(missed, elsewhere))
+
+
 @dataclass(frozen=True)
 class _Nearest:
     """The object that each detection overlaps most (of equals the first), -1 and 0 where there is none."""

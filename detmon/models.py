@@ -93,6 +93,22 @@ def chosen(con: Connection, id_or_name: str | None) -> Model:
     return models[0]
 
 
+def of_log(con: Connection, id_or_name: str | None, log: str) -> Model:
+    """The model of an unstored log: the one that was named, or the only one. Raises UsageError."""
+    listed = every(con)
+    known = ", ".join(model.id for model in listed)
+    if id_or_name is None and len(listed) == 1:
+        return listed[0]
+    if id_or_name is None:
+        raise UsageError(f"which model? {log} has predictions of {known}", "--model names one")
+    fitting = [model for model in listed if id_or_name in (model.id, model.name)]
+    if len(fitting) != 1:
+        raise UsageError(
+            f"{log} has predictions of {known}, not of {id_or_name!r}", "--model (in a gate: model) names one"
+        )
+    return fitting[0]
+
+
 def promote(con: Connection, model: Model, alias: str, over: Iterable[str] = ()) -> Model:
     """Give a model an alias, and take it from the other models of its name and of the names `over`."""
     if not alias or alias != alias.strip():

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detmon.cli import options, output
+from detmon.cli.reading import given, reading_options
 from detmon.cli.report import Part, Report, ReportFormat, Section, Table
 from detmon.cli.report import show as print_report
 
 if TYPE_CHECKING:
-    from detmon.quality.records import ClassQuality, Estimate, QualityReport
+    from detmon.quality.records import ClassQuality, Estimate, GroundTruth, QualityReport
 
 app = options.noun()
 
@@ -22,9 +23,10 @@ WORST = 8
 
 
 @app.command("show")
+@reading_options
 def show(
     ctx: typer.Context,
-    model: Annotated[str, typer.Option(help="The model's id or name.")],
+    model: Annotated[str | None, typer.Option(help="The model's id or name, where there are several.")] = None,
     period: Annotated[str | None, typer.Option(help="For example 'last 28d' (default: all that is stored).")] = None,
     by: Annotated[str | None, typer.Option(help="All labels, or each source: label, source.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Whose selection counts, where several engines select.")] = None,
@@ -34,8 +36,20 @@ def show(
     ground_truth: Annotated[
         Path | None, typer.Option(help="Also against this: COCO dataset, YOLO folder, MOT gt.txt or CVAT XML.")
     ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Also against the labels of this dataset version, by id or name.")
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="With --version: a log that is not stored, of a candidate; options of `ingest` apply."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="With --version: only its images for train, val or test.")] = None,
+    missing_are_empty: Annotated[
+        bool,
+        typer.Option("--missing-are-empty", help="With --version: where it has no prediction, it found nothing."),
+    ] = False,
     min_confidence: Annotated[
-        float | None, typer.Option(help="With it: the confidence from which on boxes were served.")
+        float | None, typer.Option(help="With ground truth: the confidence from which on boxes were served.")
     ] = None,
     image_id: Annotated[str | None, typer.Option(help="With it: path, name or stem, as in feedback match.")] = None,
     image_size: Annotated[
@@ -46,6 +60,7 @@ def show(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when precision or recall is unknown.")] = False,
     json: options.Json = False,
     format: Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")] = ReportFormat.text,
+    **reading: Any,
 ) -> None:
     """Show precision, recall and error kinds of a model, as far as its reviews can tell.
 
@@ -53,11 +68,11 @@ def show(
     """
     found = options.client(ctx).show_quality(
         model, period, by=by, dataset=dataset, assume_random=assume_random or None, ground_truth=ground_truth,
-        min_confidence=min_confidence, image_id=image_id, image_size=options.size(image_size), label=label,
-        source=source,
+        version=version, log=log, split=split, missing_are_empty=missing_are_empty, min_confidence=min_confidence,
+        image_id=image_id, image_size=options.size(image_size), label=label, source=source, **given(reading),
     )  # fmt: skip
     for warning in found.ground_truth.warnings if found.ground_truth else ():
-        output.warn(f"{ground_truth}: {warning.code}: {warning.message}")
+        output.warn(f"{ground_truth or version}: {warning.code}: {warning.message}")
     print_report(_report(found, by), found, ReportFormat.json if json else format)
     if exit_code and found.undecided:
         raise typer.Exit(3)
@@ -85,9 +100,12 @@ def _summary(found: QualityReport) -> str:
     precision, recall, truth = found.precision, found.recall, found.ground_truth
     parts = []
     if truth:
-        shares = {"mAP": truth.map, "precision": truth.precision, "recall": truth.recall}
+        shares = {"mAP": truth.map, "mAP .50": truth.map50, "precision": truth.precision, "recall": truth.recall}
         said = ", ".join(f"{name} {share:.3f}" for name, share in shares.items() if share is not None)
-        parts.append(f"Against ground truth: {said}.")
+        parts.append(f"Against {_truths_name(truth)}: {said}.")
+        parts += [f"Do not go by it: {reason.message}." for reason in truth.reasons]
+        if not _is_reviewed(found):
+            return " ".join(parts)
     if precision.value is None and recall is None:
         why = next((reason.message for reason in found.reasons if "precision" in reason.refuses), "")
         return " ".join([*parts, f"Not enough data for a precision or a recall from reviews: {why}."])
@@ -100,13 +118,25 @@ def _summary(found: QualityReport) -> str:
     return " ".join(parts)
 
 
+def _is_reviewed(found: QualityReport) -> bool:
+    return bool(found.reviewed.complete or found.reviewed.partly_marked)
+
+
+def _truths_name(truth: GroundTruth) -> str:
+    if truth.version is None:
+        return "ground truth"
+    return f"version {truth.version.name!r}" + (f" ({truth.version.split})" if truth.version.split else "")
+
+
 def _spoken(one: Estimate) -> str:
     return f"{one.value:.3f} (95 % interval {one.low:.3f} to {one.high:.3f}, n {one.n:,})"
 
 
 def _sections(found: QualityReport, by: str | None) -> Iterator[Section]:
     if found.ground_truth:
-        yield _truth(found)
+        yield _truth(found.ground_truth)
+    if found.ground_truth and not _is_reviewed(found):
+        return
     if found.reasons:
         yield Section("What it cannot say, and what to bear in mind", [_said(reason) for reason in found.reasons])
     if found.of_flagged_images:
@@ -140,18 +170,24 @@ def _sections(found: QualityReport, by: str | None) -> Iterator[Section]:
         yield Section("Volunteered", [f"{said.images:,} images that no engine selected, in no estimate: {told}."])
 
 
-def _truth(found: QualityReport) -> Section:
-    truth = found.ground_truth
-    assert truth is not None
+def _truth(truth: GroundTruth) -> Section:
     coco = {"mAP .50:.95": truth.map, "mAP .50": truth.map50, "mAP .75": truth.map75, "AR 100": truth.ar100}
     served = {"precision": truth.precision, "recall": truth.recall, "F1": truth.f1}
     floor = "all boxes" if truth.threshold is None else f"boxes from {truth.threshold:.2f} on"
     worst = sorted(truth.classes, key=lambda one: one.ap)[:WORST]
-    rows = [{"label": one.label, "objects": one.objects, "AP .50:.95": one.ap, "AP .50": one.ap50} for one in worst]
+    rows = [
+        {
+            "label": one.label, "objects": one.objects, "AP .50:.95": one.ap, "AP .50": one.ap50,
+            "precision": one.precision, "recall": one.recall,
+        }
+        for one in worst
+    ]  # fmt: skip
     errors = ", ".join(f"{count:,} {kind}" for kind, count in truth.tide.items() if count)
+    said = [f"Labels of {truth.version.dataset}, digest {truth.version.digest[:12]}."] if truth.version else []
     return Section(
-        "Against ground truth",
+        f"Against {_truths_name(truth)}",
         [
+            *said,
             Table([coco]),
             f"Served ({floor}): {truth.boxes:,} boxes, {truth.objects:,} objects, {truth.images:,} images.",
             Table([served]),

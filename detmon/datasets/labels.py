@@ -36,16 +36,18 @@ def flat(rows: pa.Table) -> tuple[list[str], Boxes]:
     return labels, Boxes(image.astype(np.int64), label, np.stack(sides))
 
 
-def truth(con: Connection, version_id: str) -> Truth:
-    """The labels of a version as ground truth, by image id."""
+ABOUT = ("source", "image_width", "image_height")
+"""What ground truth says of an image, beside its id."""
+
+
+def truth(rows: pa.Table, digest: str) -> Truth:
+    """The labels of a table as ground truth."""
     import numpy as np
 
-    [(digest,)] = con.execute("SELECT digest FROM dataset_versions WHERE id = $id", {"id": version_id}).fetchall()
-    rows = table(con, version_id)
     labels, boxes = flat(rows)
     none = np.zeros(len(boxes), bool)
-    images = rows["image_id"].to_pylist()
+    images, about = rows["image_id"].to_pylist(), rows.select(ABOUT).to_pylist()
     return Truth(
-        "version", digest, images, [{} for _ in images], labels, boxes, none, none, boxes.xywh[2] * boxes.xywh[3],
+        "version", digest, images, about, labels, boxes, none, none, boxes.xywh[2] * boxes.xywh[3],
         normalised=False, warnings=(),
     )  # fmt: skip

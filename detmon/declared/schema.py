@@ -270,10 +270,10 @@ def _tests() -> Schema:
 
 def _gates() -> Schema:
     types: Mapping[str, Schema] = {
-        "expect": FLAG,
         "operator": _choice(gate.OPERATORS),
-        "threshold": NUMBER,
         "winner": _choice(("a", "b")),
+        **dict.fromkeys(gate.NUMBERS, NUMBER),
+        **dict.fromkeys(gate.FLAGS, FLAG),
     }
     checks = []
     for name, keys in gate.KEYS.items():

@@ -145,12 +145,14 @@ class Reviewed(Record):
 
 @dataclass(frozen=True)
 class ClassPrecision(Record):
-    """Average precision of one label: over IoU .50:.05:.95, and at .50."""
+    """One label: average precision over IoU .50:.05:.95, and at .50; precision and recall of what was served."""
 
     label: str
     objects: int
     ap: float
     ap50: float
+    precision: float | None
+    recall: float | None
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,25 @@ class TruthWarning(Record):
 
 
 @dataclass(frozen=True)
+class LabelsUsed(Record):
+    """The version of a dataset whose labels are the ground truth: `images` of it, of one `split` or (None) of all."""
+
+    id: str
+    name: str
+    dataset: str
+    digest: str
+    split: str | None
+    images: int
+
+
+@dataclass(frozen=True)
 class GroundTruth(Record):
     """The model against full ground truth.
 
     `map`, `map50`, `map75`, `ar100` are COCO's, over all boxes. `precision`, `recall`, `f1` and the counts of TIDE's
     kinds of errors are of the boxes with at least the confidence `threshold` (None: all that were logged).
+    `unseen`: images without a prediction; the figures are of the others, or count them as empty where that was said.
+    `reasons`: why nobody should go by the figures, where they are against a version.
     """
 
     map: float | None
@@ -184,6 +200,9 @@ class GroundTruth(Record):
     objects: int
     classes: tuple[ClassPrecision, ...]
     warnings: tuple[TruthWarning, ...]
+    unseen: int
+    version: LabelsUsed | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +233,6 @@ class QualityReport(Record):
     @property
     def undecided(self) -> bool:
         """Whether precision or recall has no value, from ground truth where that was asked for."""
-        if self.ground_truth is not None:
-            return self.ground_truth.precision is None or self.ground_truth.recall is None
+        if (truth := self.ground_truth) is not None:
+            return truth.precision is None or truth.recall is None or bool(truth.reasons)
         return self.precision.value is None or self.recall is None
