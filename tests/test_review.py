@@ -6,8 +6,10 @@ import copy
 import csv
 import io
 import json
+import random
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -562,6 +564,26 @@ def test_a_csv_that_is_filled_in_half_is_no_complete_review(world: Shell) -> Non
     assert statuses(world)["two"] == "needs_review"
 
 
+def test_a_scope_that_was_wrong_is_put_right_by_the_same_file(world: Shell) -> None:
+    task = json.dumps([annotated(world)["two"]])
+    for options, scope in (((), "exhaustive"), (("--boxes-only",), "boxes_only")):
+        assert taken(world, task, *options)["accepted"] == 2
+        assert {row[5] for row in said(world)} == {scope}
+        assert taken(world, task, *options)["accepted"] == 0
+
+
+def test_standard_input(world: Shell) -> None:
+    done = world("review", "import", "-", "--json", stdin=exported(world, "cvat"))
+    assert done.json["items"] == 4
+
+
+def test_labels_that_no_label_can_be(world: Shell) -> None:
+    task = annotated(world)["two"]
+    regions(task)[0]["value"]["rectanglelabels"] = ["a\x1b[2Jb"]
+    regions(task)[1]["value"]["rectanglelabels"] = ["x" * 600]
+    assert [one["code"] for one in taken(world, json.dumps([task]))["rejections"]] == ["bad_text", "bad_text"]
+
+
 def test_two_people_judge_a_box_each(world: Shell) -> None:
     rows = rows_of(exported(world, "csv"))
     for row, who in zip([one for one in rows if one["prediction_id"] == "two"], ("ann", "bob"), strict=True):
@@ -588,7 +610,8 @@ def test_a_bad_row_of_a_csv_is_rejected_alone(world: Shell, change: dict[str, st
     rows[0] |= change
     rows[1]["feedback_type"] = "correct"
     done = taken(world, as_csv(rows))
-    assert (done["rejected"], done["accepted"]) == (1, 1)
+    assert (done["rejected"], done["accepted"], done["rejections"][0]["line"]) == (1, 1, 2)
+    assert {row[5] for row in said(world)} == {"boxes_only"}
     assert [row["code"] for row in world("quarantine", "list", "--json").json] == [code]
 
 
@@ -731,3 +754,48 @@ def test_an_image_of_which_nothing_was_shown(world: Shell) -> None:
     taken(world, as_csv(rows))
     assert said(world) == [("two", None, "correct", None, None, "exhaustive")]
     assert statuses(world)["two"] == "reviewed"
+
+
+JUNK: tuple[Any, ...] = (None, "", 0, -1, 1e300, True, [], {}, [1], {"a": 1}, "x" * 3, [[]], "d0", "2026-13-01")
+
+
+def mangled(said: Any, rng: random.Random) -> Any:
+    """A copy with something in it replaced, or missing."""
+    copied = copy.deepcopy(said)
+    at = copied
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        key = rng.choice(keys)
+        if isinstance(at[key], dict | list) and at[key] and rng.random() < 0.85:
+            at = at[key]
+        elif rng.random() < 0.3:
+            del at[key]
+            return copied
+        else:
+            at[key] = rng.choice(JUNK)
+            return copied
+
+
+@pytest.mark.parametrize("format", ["label-studio", "coco", "csv", "cvat"])
+def test_files_with_anything_in_them(world: Shell, format: str) -> None:
+    """Whatever stands in a file, it is taken, rejected or refused; nothing is unexpected."""
+    from detmon import Client, DetmonError
+
+    if format == "label-studio":
+        said_: Any = list(annotated(world).values())
+    elif format == "coco":
+        said_ = json.loads(exported(world, "coco"))
+    else:
+        said_ = exported(world, format).replace(",,,,,,,\n", ",correct,,,,,,\n")
+    client, rng, taken_ = Client(world.folder / "detmon.duckdb"), random.Random(5), 0
+    for number in range(60):
+        if isinstance(said_, str):
+            place = rng.randrange(len(said_))
+            text = said_[:place] + rng.choice(["", "x", '"', "<", ",", "\n", "9" * 400]) + said_[place + 1 :]
+        else:
+            text = json.dumps(mangled(said_, rng))
+        (world.folder / f"{number}").write_text(text)
+        with suppress(DetmonError):
+            client.import_review(world.folder / f"{number}")
+            taken_ += 1
+    assert taken_ > 10

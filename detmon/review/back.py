@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detmon import failpoints, verdicts
-from detmon.errors import InputRefused, OperationError
-from detmon.formats.inputs import Input
-from detmon.formats.remote import opened
-from detmon.review import coco, cvat, label_studio, table, tasks
+from detmon.errors import InputRefused
+from detmon.review import files, tasks
 from detmon.review.judging import Region, Verdict, judge
 from detmon.review.looks import Found, Look, Unusable
 from detmon.review.records import ReviewImported
@@ -28,10 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LISTED = 1000
+LONGEST = 512
+"""Letters of a label, or of a name."""
 TICK = timedelta(microseconds=1)
-FORMATS = "Label Studio's JSON, CVAT for images 1.1, COCO, our CSV, or the file of the review page"
-LARGEST = 1 << 30
-"""Bytes that a document in an archive may have."""
 
 
 @dataclass(frozen=True)
@@ -48,97 +42,7 @@ class Options:
 
 def import_file(store: Store, source: str, options: Options, now: datetime) -> ReviewImported:
     """Take a reviewed file, in one transaction. Raises InputRefused, OperationError."""
-    return take(store, read(source), options, now)
-
-
-# --- reading ---
-
-
-def read(source: str) -> Found:
-    """What reviewers said, in a file of any of the formats. Raises InputRefused, OperationError."""
-    if source != "-" and Path(source).expanduser().is_dir():
-        raise OperationError(f"cannot read {source}: it is a folder", code="unreadable")
-    with opened(source) as place:
-        data = Input(place)
-        try:
-            content = data.whole()
-        finally:
-            data.close()
-        name = place.name
-    return recognised(name, _unpacked(name, content) if content.startswith(b"PK\x03\x04") else content)
-
-
-def _unpacked(name: str, content: bytes) -> bytes:
-    """The one document in an archive, as tools hand them out."""
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            inside = [one for one in archive.infolist() if one.filename.casefold().endswith((".xml", ".json", ".csv"))]
-            if len(inside) != 1:
-                found = ", ".join(one.filename for one in inside[:5]) or "none"
-                hint = "unpack it and name one"
-                raise InputRefused(f"{name} holds not one document but: {found}", hint, code="unknown_format")
-            if inside[0].file_size > LARGEST:
-                raise OperationError(f"{name}: {inside[0].filename} is larger than 1 GiB", code="unreadable")
-            return archive.read(inside[0])
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise OperationError(f"{name} is a damaged archive: {error}", code="unreadable") from None
-
-
-def recognised(name: str, content: bytes) -> Found:
-    """The looks in a document, whose format its content tells."""
-    text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"<") or content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        found = Found(name, "cvat")
-        cvat.read(found, content)
-        return found
-    if text[:1] in (b"{", b"["):
-        return _of_json(name, content)
-    if not text:
-        raise InputRefused(f"{name} is empty", f"it takes {FORMATS}", code="unknown_format")
-    found = Found(name, "csv")
-    table.read_csv(found, content)
-    return found
-
-
-def _of_json(name: str, content: bytes) -> Found:
-    try:
-        said = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        first = _first_line(content)
-        if "feedback_type" in first or "type" in first:
-            said = [first]
-        elif "data" in first:
-            raise InputRefused(f"{name} is JSON Lines", "export it as JSON", code="unknown_format") from None
-        else:
-            raise OperationError(f"{name} is cut off or no JSON: {error}", code="unreadable") from None
-    if isinstance(said, dict) and ("feedback_type" in said or "type" in said):  # a file of one line
-        said = [said]
-    if isinstance(said, dict) and "images" in said:
-        found = Found(name, "coco")
-        coco.read(found, said)
-    elif isinstance(said, dict) and "annotations" in said:
-        found = Found(name, "label-studio")
-        label_studio.read(found, [said])
-    elif isinstance(said, list) and said and isinstance(said[0], dict) and "feedback_type" in said[0]:
-        found = Found(name, "html")
-        table.read_jsonl(found, content)
-    elif isinstance(said, list) and all(isinstance(one, dict) for one in said):
-        found = Found(name, "label-studio")
-        label_studio.read(found, said)
-    else:
-        raise InputRefused(f"{name} is no reviewed file", f"it takes {FORMATS}", code="unknown_format")
-    return found
-
-
-def _first_line(content: bytes) -> Mapping[str, Any]:
-    try:
-        first = json.loads(content.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0])
-    except (ValueError, RecursionError):
-        return {}
-    return first if isinstance(first, dict) else {}
-
-
-# --- taking ---
+    return take(store, files.read(source), options, now)
 
 
 def take(store: Store, found: Found, options: Options, now: datetime) -> ReviewImported:
@@ -248,6 +152,35 @@ def _earlier(con: Connection, predictions: Sequence[str]) -> Earlier:
     return {(prediction, reviewer): (look, at) for prediction, reviewer, look, at in found}
 
 
+def _check_region(one: Verdict) -> None:
+    """Raises Unusable for a region that does not say what it is."""
+    if one.type == "wrong_label" and one.true_label is None:
+        raise Unusable("label", "missing_field", f"the box {one.region} came back without a label")
+
+
+def _check_row(one: Verdict, look: Look, task: Task) -> None:
+    """Raises Unusable for a verdict in so many words that contradicts its prediction."""
+    boxes = len(task.detections)
+    if one.index is not None and one.index >= boxes:
+        raise Unusable("detection_index", "no_such_detection", f"no detection {one.index}: the image has {boxes}")
+    if one.index is not None:
+        label = task.detections[one.index].label
+        if one.type == "wrong_label" and one.true_label == label:
+            raise Unusable("true_label", "label_not_wrong", f"the predicted label is {label}, too")
+        return
+    alone = one.type == "correct" and len(look.verdicts) == 1  # looked at, and none of its boxes was shown
+    if one.type != "missed_object" and boxes and not alone:
+        raise Unusable("detection_index", "missing_field", f"{one.type} of which box? the image has {boxes}")
+    if one.type not in ("missed_object", "correct"):
+        raise Unusable("detection_index", "no_such_detection", f"{one.type}, on an image without detections")
+
+
+def _check_text(field: str, text: str | None) -> None:
+    """Raises Unusable for what no label and no name can be."""
+    if text is not None and (len(text) > LONGEST or any(unicodedata.category(letter) == "Cc" for letter in text)):
+        raise Unusable(field, "bad_text", f"`{field}` is too long, or has control characters")
+
+
 class _Rows:
     """Feedback as it is put together, look by look."""
 
@@ -260,7 +193,7 @@ class _Rows:
         self.used: set[tuple[str, datetime]] = set()
         self._columns: dict[str, list[Any]] = {
             name: [] for name in (
-                "line", "feedback_id", "prediction_id", "detection", "type", "true_label", "x", "y", "w", "h",
+                "feedback_id", "prediction_id", "detection", "type", "true_label", "x", "y", "w", "h",
                 "scope", "reviewer", "ts",
             )
         }  # fmt: skip
@@ -272,23 +205,24 @@ class _Rows:
             self.found.reject(look.line, Unusable("updated_at", "time_range", reason))
             return
         try:
+            _check_text("reviewer", look.reviewer)
             said, look = self._said(look, task)
         except Unusable as why:
             self.found.reject(look.line, why)
             return
-        complete = look.complete and not self.options.boxes_only
-        if complete and not said:
+        look = replace(look, complete=look.complete and not self.options.boxes_only)
+        if look.complete and not said:
             said = [Verdict("correct")]  # it was looked at, and there is nothing to say
         reviewer = look.reviewer or self.options.reviewer or look.user
         start, at = self._identity(look, task, reviewer)
         for number, verdict in enumerate(said):
             key = f"{start}-{_short(verdict.region or str(verdict.index), at if look.at is None else None, number)}"
-            self._row(look.line, key, task, verdict, "exhaustive" if complete else "boxes_only", reviewer, at)
+            self._row(key, task, verdict, "exhaustive" if look.complete else "boxes_only", reviewer, at)
 
     def _said(self, look: Look, task: Task) -> tuple[list[Verdict], Look]:
         task = replace(task, least=look.least)
         if look.shapes is None:
-            return self._checked(look, task)
+            return self._good(look, look.verdicts, lambda one: _check_row(one, look, task))
         size = task.size or look.size
         if look.shapes and look.span == (100.0, 100.0) and size is None:
             reason = "the size of the image is known neither here nor in the file"
@@ -300,28 +234,22 @@ class _Rows:
         for shape in look.shapes:
             x, y, w, h = shape.xywh
             regions.append(Region(shape.id, shape.label, (x * across, y * down, w * across, h * down)))
-        found = judge(task.boxes, regions, look.unclear, size, self.options.iou)
-        for one in [one for one in found if one.type == "wrong_label" and one.true_label is None]:
-            reason = f"the box {one.region} came back without a label"
-            self.found.reject(look.line, Unusable("label", "missing_field", reason))
-            look = replace(look, complete=False)
-            found.remove(one)
-        return found, look
+        return self._good(look, judge(task.boxes, regions, look.unclear, size, self.options.iou), _check_region)
 
-    def _checked(self, look: Look, task: Task) -> tuple[list[Verdict], Look]:
-        """Verdicts in so many words: those on boxes that are there."""
+    def _good(
+        self, look: Look, said: Iterable[Verdict], check: Callable[[Verdict], None]
+    ) -> tuple[list[Verdict], Look]:
+        """The verdicts that can be; a look of which some cannot be is not complete."""
         good = []
-        for one in look.verdicts:
-            alone = one.type == "correct" and len(look.verdicts) == 1  # looked at, and none of its boxes was shown
-            if one.index is None and one.type != "missed_object" and task.detections and not alone:
-                reason = f"{one.type} without detection_index, on an image with detections"
-                self.found.reject(look.line, Unusable("detection_index", "missing_field", reason))
-            elif one.index is None and one.type not in ("missed_object", "correct"):
-                reason = f"{one.type}, on an image without detections"
-                self.found.reject(look.line, Unusable("detection_index", "no_such_detection", reason))
-            else:
+        for one in said:
+            try:
+                _check_text("true_label", one.true_label)
+                check(one)
                 good.append(one)
-        return good, replace(look, complete=look.complete and len(good) == len(look.verdicts))
+            except Unusable as why:
+                self.found.reject(one.line or look.line, why, one)
+                look = replace(look, complete=False)
+        return good, look
 
     def _identity(self, look: Look, task: Task, reviewer: str | None) -> tuple[str, datetime]:
         """The beginning of the ids, and the time: a look that is there already has both from then."""
@@ -338,14 +266,12 @@ class _Rows:
         self.used.add((task.prediction_id, at))
         return start, at
 
-    def _row(
-        self, line: int, key: str, task: Task, verdict: Verdict, scope: str, reviewer: str | None, at: datetime
-    ) -> None:
+    def _row(self, key: str, task: Task, verdict: Verdict, scope: str, reviewer: str | None, at: datetime) -> None:
         self.counts[verdict.type] += 1
         detection = None if verdict.index is None else str(verdict.index)
         sides = verdict.xywh or (None, None, None, None)
         label = verdict.true_label if verdict.type in ("wrong_label", "missed_object") else None
-        values = (line, key, task.prediction_id, detection, verdict.type, label, *sides, scope, reviewer, at)
+        values = (key, task.prediction_id, detection, verdict.type, label, *sides, scope, reviewer, at)
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
 
@@ -353,9 +279,9 @@ class _Rows:
         """The rows as `verdicts.write` takes them."""
         import pyarrow as pa
 
-        kinds = {"line": pa.int64(), "ts": pa.timestamp("us"), **dict.fromkeys("xywh", pa.float32())}
+        kinds = {"ts": pa.timestamp("us"), **dict.fromkeys("xywh", pa.float32())}
         columns = {name: pa.array(values, kinds.get(name, pa.string())) for name, values in self._columns.items()}
-        n = len(columns["line"])
+        n = len(columns["ts"])
         columns["line"] = pa.array(range(1, n + 1), pa.int64())
         nothing = pa.nulls(n, pa.string())
         return pa.table({**columns, "origin": ["review"] * n, "tide": nothing, "reason": nothing})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 ID, SCORE = "detmon_id", "score"
 DECLARED = {ID: "text", SCORE: "text"}
+ITEM = re.compile(r"it_[0-9a-f]{12}(@[0-9.e-]+)?")
 OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
 
 
@@ -83,8 +85,8 @@ def read(found: Found, content: bytes) -> None:
 
 
 def _look(found: Found, line: int, image: Element) -> Look:
-    first, _, rest = image.get("name", "").partition("/")
-    item, _, least = first.partition("@")
+    parts = (image.get("name") or "").split("/")
+    item, _, least = next((part for part in parts if ITEM.fullmatch(part)), "").partition("@")
     shapes, unclear = [], []
     for one in image:
         if one.tag != "box" and one.tag not in OTHER_SHAPES:
@@ -97,7 +99,7 @@ def _look(found: Found, line: int, image: Element) -> Look:
     span = numbers((0, 0, image.get("width"), image.get("height")))
     return Look(
         line=line,
-        item=item if rest and item.startswith("it_") else None,
+        item=item or None,
         name=image.get("name"),
         least=_number(least),
         shapes=shapes,

@@ -23,13 +23,17 @@ class Region:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of feedback; `index` is None for a missed object, and for an image with nothing to judge."""
+    """One row of feedback; `index` is None for a missed object, and for an image with nothing to judge.
+
+    `line`: where it stands in its file, if it has a row of its own.
+    """
 
     type: str
     index: int | None = None
     true_label: str | None = None
     xywh: XYWH | None = None
     region: str = ""
+    line: int = 0
 
 
 def judge(

@@ -63,7 +63,8 @@ def read(found: Found, tasks: Sequence[Any]) -> None:
 def _read_task(found: Found, line: int, task: Mapping[str, Any]) -> None:
     data = task.get("data")
     about = data.get("detmon") if isinstance(data, Mapping) else None
-    annotations = [one for one in task.get("annotations") or () if isinstance(one, Mapping)]
+    listed = task.get("annotations", task.get("completions"))
+    annotations = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     if not isinstance(about, Mapping):
         if annotations:
             found.reject(line, Unusable("data.detmon", "no_item", "the task does not say which item it is"), data)

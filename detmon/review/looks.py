@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,8 +55,10 @@ class Look:
 
     def digest(self, format: str) -> str:
         """The beginning of its verdicts' ids: the same review of the same version has the same."""
-        said = self.at.isoformat() if self.at else repr((self.shapes, self.verdicts, self.complete))
-        told = (format, self.item or self.prediction or self.name, self.annotation, self.reviewer or self.user, said)
+        verdicts = [replace(one, line=0) for one in self.verdicts]
+        said = self.at.isoformat() if self.at else repr((self.shapes, verdicts))
+        image, person = self.item or self.prediction or self.name, self.reviewer or self.user
+        told = (format, image, self.annotation, person, self.complete, said)
         return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 

@@ -65,8 +65,10 @@
     const last = undone.pop();
     if (!last) return say("Nothing to undo");
     if (last[0] !== place) show(last[0]);
-    states.set(item().id, JSON.parse(last[1]));
-    save(item().id, last[1]);
+    const before = JSON.parse(last[1]);
+    if (before.at) before.at = new Date().toISOString(); // a newer version, that says the same as an older one
+    states.set(item().id, before);
+    save(item().id, JSON.stringify(before));
     choose(null);
     say("Undone");
   }

@@ -69,6 +69,10 @@ class Said:
     complete: bool = True
     at: datetime | None = None
 
+    def verdict(self) -> Verdict:
+        """What it says, if it says something."""
+        return Verdict(self.type or "", self.index, self.true_label, self.xywh, line=self.line)
+
 
 def read_csv(found: Found, content: bytes) -> None:
     """The looks in a table. Raises InputRefused."""
@@ -184,7 +188,7 @@ def _gather(
                     prediction=prediction,
                     reviewer=person,
                     at=max((row.at for row in said if row.at), default=None),
-                    verdicts=[Verdict(row.type or "", row.index, row.true_label, row.xywh) for row in said],
+                    verdicts=[row.verdict() for row in said],
                     complete=boxes == judged
                     and (item, prediction) not in unusable
                     and all(row.complete for row in said),
