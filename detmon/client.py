@@ -1297,7 +1297,7 @@ class Client:
         office = self._training()
 
         def export(folder: Path) -> None:
-            self.export_version(
+            done = self.export_version(
                 of.version_id,
                 rules.format,
                 folder,
@@ -1305,6 +1305,13 @@ class Client:
                 link=rules.images == "link",
                 images=rules.images != "none",
             )
+            for warning in done.warnings:
+                self._note(f"{warning.code}: {warning.message}")
+            if not done.train:
+                raise OperationError(
+                    f"there is nothing to train on: {done.images:,} images were exported, none of them for training",
+                    "--val of `detmon version create` says how many are for validation",
+                )
 
         job = run.create(office, run.Order(name, of, rules, export, self._report))
         if wait:
@@ -1359,12 +1366,13 @@ class Client:
         """What leading training jobs needs."""
         from functools import cache
 
+        from detmon.training.guarded import Guarded
         from detmon.training.run import Office
         from detmon.training.settings import trainer_config
 
-        made = trainer_config(self.config)
-        registry = self._plugins()
-        return Office(self.store, cache(lambda name: registry.trainer(name)(made)), self.now, self._note)
+        settings, registry = trainer_config(self.config), self._plugins()
+        made = cache(lambda name: Guarded(name, registry.trainer(name), settings))
+        return Office(self.store, made, self.now, self._note)
 
     def _report(self, job_id: str) -> list[str]:
         """The command by which a trainer lets the store know that a job is over."""

@@ -16,6 +16,7 @@ import pytest
 from conftest import Result, Shell
 from github_server import REPOSITORY, TOKEN, WORKFLOW, serving
 from reviewed_world import CAR, create, line, reviewed, said
+from test_plugins import Distributions
 from test_supervisor import gone, until
 
 from detmon import Client
@@ -260,6 +261,20 @@ def test_an_export_that_fails_is_a_job_that_failed(works: Works) -> None:
     assert not (works.work(row["id"]) / supervisor.ORDER).exists()
 
 
+def test_nothing_is_trained_on_validation_images_only(works: Works) -> None:
+    asked = "SELECT image_id FROM version_items WHERE split = 'val'"
+    pictures = works.folder / "pictures"
+    pictures.mkdir()
+    for row in works.detmon("sql", asked, "--format", "json").json:
+        header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02\0\0\0"
+        (pictures / row["image_id"]).write_bytes(header)
+    works.configure(images="copy", image_root="pictures")
+    failed = works.create(code=4)
+    assert "note: image_left_out:" in failed.err
+    assert "there is nothing to train on" in failed.err
+    assert works.show("job")["status"] == "failed"
+
+
 def test_cancel(works: Works) -> None:
     works.configure("--hang")
     job = works.create().json
@@ -455,6 +470,50 @@ def test_names_that_are_none(works: Works) -> None:
     assert "no training jobs yet" in works.detmon("train", "list").err
     works.create("--wait")
     assert "did you mean 'job'?" in works.detmon("train", "show", "jbo", code=2).err
+
+
+BROKEN = """
+from detmon.hookspecs import Trainer, hookimpl
+
+class Broken(Trainer):
+    def start(self, task):
+        return task.id
+
+    def poll(self, handle):
+        {does}
+
+@hookimpl
+def detmon_register_trainers(register):
+    register("broken", Broken)
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("raise ValueError('oops')", "the trainer 'broken' failed: ValueError: oops"),
+        ("return 'fine', 0, None", "the trainer 'broken' says 'fine', which is no status"),
+        ("return 7", "the trainer 'broken' failed: TypeError"),
+    ],
+)
+def test_a_broken_trainer_stops_no_other_job(
+    works: Works, tmp_path_factory: pytest.TempPathFactory, does: str, says: str
+) -> None:
+    site = Distributions(tmp_path_factory.mktemp("site"))
+    site.add("detmon-broken", BROKEN.format(does=does))
+    works.detmon.monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    fine = works.create("--wait", name="fine").json
+    works.configure(trainer="broken")
+    with works.start(name="odd") as process:
+        _, err = process.communicate()
+        assert (process.returncode, says in err.decode()) == (0, True)
+    listed = works.detmon.process("train", "list", "--json")
+    assert [(one["name"], one["status"]) for one in json.loads(listed.stdout)] == [
+        ("odd", "running"),
+        ("fine", "succeeded"),
+    ]
+    assert says in listed.stderr.decode()
+    assert fine["model_id"]
 
 
 def test_a_trainer_that_is_gone_is_said(works: Works) -> None:

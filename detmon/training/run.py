@@ -18,10 +18,11 @@ from pathlib import Path
 
 from detmon import failpoints
 from detmon.errors import DetmonError, OperationError, UsageError
-from detmon.hookspecs import Poll, Trainer, TrainingTask
+from detmon.hookspecs import Poll, TrainingTask
 from detmon.store import Store, transaction
 from detmon.times import naive_utc
 from detmon.training import jobs
+from detmon.training.guarded import Guarded
 from detmon.training.jobs import Inputs, Job
 from detmon.training.settings import Settings
 
@@ -34,7 +35,7 @@ class Office:
     """What leading jobs needs: the store, trainers by name, the clock, and where oddities are said."""
 
     store: Store
-    trainer: Callable[[str], Trainer]
+    trainer: Callable[[str], Guarded]
     clock: Callable[[], datetime]
     note: Callable[[str], None]
 
@@ -86,7 +87,7 @@ def look(office: Office, job: Job) -> Job:
         trainer = office.trainer(job.record.trainer)
         if job.handle is None:
             return _taken_up(office, trainer, job)
-        poll = Poll(*trainer.poll(job.handle))
+        poll = trainer.poll(job.handle)
     except DetmonError as error:
         office.note(f"{job.record.id} ({job.record.name}): {error.message}")
         return job
@@ -139,7 +140,7 @@ def oddity(office: Office, job: Job) -> str | None:
         trainer = office.trainer(record.trainer)
         if job.handle is None:
             return None if is_being_made(job.task.work) else BROKEN_OFF
-        poll = Poll(*trainer.poll(job.handle))
+        poll = trainer.poll(job.handle)
     except DetmonError as error:
         return error.message
     if poll.status in jobs.OVER:
@@ -200,7 +201,7 @@ def _making(work: Path) -> Iterator[None]:
         yield
 
 
-def _broken_off(office: Office, trainer: Trainer, task: TrainingTask, error: BaseException) -> None:
+def _broken_off(office: Office, trainer: Guarded, task: TrainingTask, error: BaseException) -> None:
     """Keep why a job never began; where the store cannot be reached, who looks at the job finds it broken off."""
     poll = Poll("failed", reason=error.message if isinstance(error, DetmonError) else str(error) or BROKEN_OFF)
     if isinstance(error, KeyboardInterrupt):
@@ -212,7 +213,7 @@ def _broken_off(office: Office, trainer: Trainer, task: TrainingTask, error: Bas
         jobs.change(con, task.id, poll, finished_at=office.clock())
 
 
-def _started(office: Office, trainer: Trainer, job_id: str, handle: str) -> None:
+def _started(office: Office, trainer: Guarded, job_id: str, handle: str) -> None:
     """Keep the handle; what was cancelled in the meantime is ended."""
     now = office.clock()
     try:
@@ -225,7 +226,7 @@ def _started(office: Office, trainer: Trainer, job_id: str, handle: str) -> None
         trainer.cancel(handle)
 
 
-def _taken_up(office: Office, trainer: Trainer, job: Job) -> Job:
+def _taken_up(office: Office, trainer: Guarded, job: Job) -> Job:
     """A job without handle: being made, or its maker died before or after the start."""
     if is_being_made(job.task.work):
         return job
