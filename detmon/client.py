@@ -1289,8 +1289,7 @@ class Client:
         """
         from detmon.training import jobs, run, settings
 
-        if not name.strip() or not name.isprintable():
-            raise UsageError("a job needs a name that is not empty, on one line")
+        jobs.check_name(name)
         with self.store.reading() as con:
             of = jobs.inputs(con, dataset_id, version_id, base_model_id)
         rules = settings.read(self.config)
@@ -1350,11 +1349,14 @@ class Client:
         text = office.trainer(job.record.trainer).log(job.handle) if job.handle else ""
         return TrainingLog(job.record.id, job.record.status, job.record.log, text)
 
-    def cancel_training_job(self, id_or_name: str) -> TrainingJob:
-        """End a job, and what it started; comes back when it has ended."""
+    def cancel_training_job(self, id_or_name: str, *, force: bool = False) -> TrainingJob:
+        """End a job, and what it started; comes back when it has ended.
+
+        `force` calls it cancelled also where whatever runs it cannot be asked any more.
+        """
         from detmon.training import run
 
-        return run.cancel(self._training(), self._job(id_or_name)).record
+        return run.cancel(self._training(), self._job(id_or_name), give_up=force).record
 
     def _job(self, id_or_name: str) -> Job:
         from detmon.training import jobs

@@ -464,7 +464,7 @@ def test_logs(works: Works) -> None:
 
 
 def test_names_that_are_none(works: Works) -> None:
-    for name in ("", " ", "a\nb"):
+    for name in ("", " ", "a\nb", "tj_0123456789ab"):
         assert "needs a name" in works.create(name=name, code=2).err
     assert "no job yet" in works.detmon("train", "show", "job", code=2).err
     assert "no training jobs yet" in works.detmon("train", "list").err
@@ -524,9 +524,10 @@ def test_a_trainer_that_is_gone_is_said(works: Works) -> None:
     listed = works.detmon("train", "list", "--json")
     assert listed.json[0]["status"] == "running"
     assert "unknown trainer 'of-a-plugin'" in listed.err
-    with Store(works.folder / "detmon.duckdb").writing() as con:
-        con.execute("UPDATE training_jobs SET trainer = 'command'")
-    works.detmon("train", "cancel", job["id"])
+    assert "unknown trainer" in works.detmon("train", "cancel", "job", code=2).err
+    found = works.detmon("train", "cancel", "job", "--force", "--json").json
+    assert (found["status"], found["id"]) == ("cancelled", job["id"])
+    assert found["reason"] == "given up: unknown trainer 'of-a-plugin'"
 
 
 def findings(works: Works) -> list[str]:

@@ -93,12 +93,17 @@ def logs(
 
 
 @app.command("cancel")
-def cancel(ctx: typer.Context, job: Job, json: options.Json = False) -> None:
+def cancel(
+    ctx: typer.Context,
+    job: Job,
+    force: Annotated[bool, typer.Option("--force", help="Also if whatever runs it cannot be asked any more.")] = False,
+    json: options.Json = False,
+) -> None:
     """End a job: the training and all that it started.
 
     Example: detmon train cancel nightly
     """
-    found = options.client(ctx).cancel_training_job(job)
+    found = options.client(ctx).cancel_training_job(job, force=force)
     if json:
         output.document(found)
     else:

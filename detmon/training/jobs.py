@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +45,12 @@ class Inputs:
     version_id: str
     digest: str
     base_model: Model | None
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a job."""
+    if not name.strip() or not name.isprintable() or re.fullmatch(r"tj_[0-9a-f]{12}", name):
+        raise UsageError("a job needs a name that is not empty, on one line, and does not look like an id")
 
 
 def inputs(con: Connection, dataset: str, version: str, base_model: str | None) -> Inputs:

@@ -104,24 +104,34 @@ def look(office: Office, job: Job) -> Job:
     return _again(office, job.record.id)
 
 
-def cancel(office: Office, job: Job) -> Job:
+def cancel(office: Office, job: Job, *, give_up: bool = False) -> Job:
     """End a job: at once one that has not begun, by its trainer one that runs; comes back when it has ended.
 
-    Raises UsageError for one that is over, OperationError for one that does not end.
+    Raises UsageError for one that is over, OperationError for one that does not end. `give_up`: it is cancelled in the
+    store, whether or not its trainer, its host or its server can be asked any more.
     """
     job = look(office, job)
     if job.is_over:
         raise UsageError(f"{job.record.id} ({job.record.name}) is over: {job.record.status}")
     if job.handle is None:
-        with office.store.writing() as con, transaction(con):
-            jobs.change(con, job.record.id, Poll("cancelled", reason=BROKEN_OFF), finished_at=office.clock())
-        return _again(office, job.record.id)
-    trainer = office.trainer(job.record.trainer)
-    trainer.cancel(job.handle)
-    job = wait(office, job, trainer.ends_within_s)
-    if not job.is_over:
-        raise OperationError(f"{job.record.id} was asked to end and still runs", f"detmon train show {job.record.id}")
+        return _closed(office, job, BROKEN_OFF)
+    try:
+        trainer = office.trainer(job.record.trainer)
+        trainer.cancel(job.handle)
+        job = wait(office, job, trainer.ends_within_s)
+        if not job.is_over:
+            raise OperationError(f"{job.record.id} was asked to end and still runs", "--force gives it up")
+    except DetmonError as error:
+        if not give_up:
+            raise
+        return _closed(office, job, f"given up: {error.message}")
     return job
+
+
+def _closed(office: Office, job: Job, reason: str) -> Job:
+    with office.store.writing() as con, transaction(con):
+        jobs.change(con, job.record.id, Poll("cancelled", reason=reason), finished_at=office.clock())
+    return _again(office, job.record.id)
 
 
 def wait(office: Office, job: Job, patience: float | None = None) -> Job:
@@ -188,9 +198,8 @@ def _make_folders(task: TrainingTask) -> None:
         task.work.mkdir(parents=True)
         task.output.mkdir()
     except OSError as error:
-        raise OperationError(
-            f"cannot make the folder {error.filename}: {error.strerror}", "[training] folder"
-        ) from None
+        what = f"cannot make the folder {error.filename}: {error.strerror}"
+        raise OperationError(what, "[training] folder says where jobs are kept") from None
 
 
 @contextmanager

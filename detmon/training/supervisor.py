@@ -109,9 +109,8 @@ class Supervisor:
                 preexec_fn=_die_with_parent,
             )
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-            self._over(
-                127, "unstarted", f"cannot start {self.order['argv'][0][:200]!r}: {getattr(error, 'strerror', error)}"
-            )
+            what = getattr(error, "strerror", None) or error
+            self._over(127, "unstarted", f"cannot start {self.order['argv'][0][:200]!r}: {what}")
             return
         trainer = processes.identity(process.pid)
         _overwrite(self._processes, {"supervisor": processes.identity(), "trainer": trainer})
