@@ -382,10 +382,21 @@ def test_files_that_do_not_belong_here(world: Shell, tmp_path: Path) -> None:
         (b"item_id,\xff\n", 2, "is not UTF-8"),
         ('{"images": 3, "annotations": [], "categories": []}', 2, "is no COCO dataset"),
         (b"PK\x03\x04 damaged", 4, "damaged archive"),
+        (b"PAR1 \xff", 2, "is Parquet, and no reviewed file"),
+        ("<!doctype html><html></html>", 2, "is the review page itself"),
     ],
 )
 def test_wrong_files_are_refused(world: Shell, content: str | bytes, code: int, text: str) -> None:
     assert text in taken(world, content, code=code).err
+
+
+def test_tasks_that_nobody_has_seen_yet(world: Shell) -> None:
+    exported(world, "label-studio")
+    done = world("review", "import", "out.label-studio")
+    assert "has no review in it" in done.err
+    assert said(world) == []
+    empty = world("review", "export", "--dataset", "review", "--format", "csv", "--out", "x", "--status", "ignored")
+    assert "no item has this status" in empty.err
 
 
 # --- CVAT ---

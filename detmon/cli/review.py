@@ -69,6 +69,8 @@ def export(
 
 def _show_export(done: ReviewExported) -> None:
     output.line(f"{done.items:,} items, {done.boxes:,} boxes to judge: {done.file}")
+    if not done.items:
+        output.note("no item has this status: `detmon dataset list` counts them, --status all takes all")
     if done.labels:
         output.line(f"labels for the tool: {done.labels}")
 
@@ -99,6 +101,8 @@ def _show_import(done: ReviewImported, *, json: bool) -> None:
     if json:
         output.document(done)
         return
+    if not (done.items or done.skipped or done.rejected):
+        output.note(f"{done.file} has no review in it")
     output.line(f"{done.items:,} items reviewed" + (f", {done.skipped:,} not" if done.skipped else ""))
     output.pairs({f"  {name}": count for name, count in done.feedback.items()})
     output.line(f"{done.accepted:,} verdicts" + (f", {done.duplicates:,} duplicates" if done.duplicates else ""))

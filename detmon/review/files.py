@@ -13,7 +13,7 @@ from typing import Any
 
 from detmon.errors import InputRefused, OperationError
 from detmon.formats import Source
-from detmon.formats.inputs import Input
+from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.remote import opened
 from detmon.review import coco, cvat, label_studio, table
 from detmon.review.looks import Found
@@ -57,6 +57,12 @@ def _unpacked(name: str, content: bytes) -> bytes:
 def recognised(name: str, content: bytes) -> Found:
     """The looks in a document, whose format its content tells."""
     text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if content.startswith(PARQUET):
+        hint = "`detmon feedback import` takes verdicts in Parquet"
+        raise InputRefused(f"{name} is Parquet, and no reviewed file", hint, code="unknown_format")
+    if text[:14].lower() == b"<!doctype html":
+        hint = "in it, press S: the file that it hands out has the verdicts"
+        raise InputRefused(f"{name} is the review page itself", hint, code="unknown_format")
     if text.startswith(b"<") or content.startswith((b"\xff\xfe", b"\xfe\xff")):
         found = Found(name, "cvat")
         cvat.read(found, content)

@@ -54,7 +54,7 @@ def read(found: Found, tasks: Sequence[Any]) -> None:
     for line, task in enumerate(tasks, 1):
         if not isinstance(task, Mapping):
             found.reject(line, Unusable(None, "wrong_type", "not a task"), task)
-        elif "annotations" in task or "completions" in task:
+        elif "data" in task:
             _read_task(found, line, task)
         else:
             _read_flat(found, line, task)
