@@ -12,8 +12,7 @@ from detmon.datasets import STATUSES
 from detmon.errors import UnknownName, UsageError
 from detmon.store import Connection, statement
 
-Side: TypeAlias = float
-XYWH: TypeAlias = tuple[Side, Side, Side, Side]
+XYWH: TypeAlias = tuple[float, float, float, float]
 Size: TypeAlias = tuple[int, int]
 ALL = "all"
 WEB = ("http", "https", "data")
