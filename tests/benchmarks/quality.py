@@ -39,7 +39,7 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
     configure = ("engine", "configure", "--model", MODEL, "--dataset", "review", "--file", folder / "engine.toml")
     run(detmon("--db", store, *configure), folder)
     run(detmon("--db", store, "engine", "run"), folder)
-    reviewed = _reviews(store, folder / "reviews.parquet")
+    reviewed = reviews(store, folder / "reviews.parquet")
     run(detmon("--db", store, "feedback", "import", folder / "reviews.parquet"), folder)
     works = {
         "scan": lambda: run(python(SCAN, store), folder),
@@ -52,7 +52,7 @@ def rows(folder: Path, images: int, times: int) -> Iterator[Row]:
     yield Row(work, "one scan of labels and scores, CPU", "≤ 6×", f"{show.cpu / scan.cpu:.1f}×", figures)
 
 
-def _reviews(store: Path, path: Path) -> int:
+def reviews(store: Path, path: Path) -> int:
     """Complete reviews of all items: a box is correct with the chance that its score states."""
     with duckdb.connect(str(store), read_only=True) as con:
         con.execute(
