@@ -205,7 +205,9 @@ def test_diff(detmon: Shell) -> None:
     assert changed["after"][0]["label"] == "van"
     rows = detmon("version", "diff", "v1", "v2", "--format", "jsonl").out.splitlines()
     assert [json.loads(row)["item_id"] for row in rows] == [one["item_id"] for one in found["changes"]]
-    assert "1 images added, 1 removed, 1 changed" in detmon("version", "diff", "v1", "v2").out
+    shown = detmon("version", "diff", "v1", "v2").out
+    assert "1 images added, 1 removed, 1 changed" in shown
+    assert "1 car → 1 van" in shown
     nothing = detmon("version", "diff", "v2", "v2", "--json").json
     assert (nothing["added"], nothing["removed"], nothing["changed"], nothing["changes"]) == (0, 0, 0, [])
 

@@ -198,7 +198,7 @@ def run(argv: list[str] | None = None) -> int:
             if type(error).__name__ == "NoArgsIsHelpError":
                 sys.stderr.write(error.format_message() + "\n")
                 return 2
-            return _failed(UsageError(error.format_message(), _usage_hint(error)), 2)
+            return _failed(UsageError(" ".join(error.format_message().split()), _usage_hint(error)), 2)
         if os.environ.get("DETMON_DEBUG") == "1":
             raise
         unexpected = DetmonError(

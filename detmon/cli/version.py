@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -120,8 +122,12 @@ def _show(found: VersionDiff) -> None:
         output.note(f"{len(found.changes) - SHOWN:,} more: --format csv lists all")
 
 
-def _labels(annotations: object) -> str | None:
-    return None if annotations is None else f"{len(annotations)}"  # type: ignore[arg-type]
+def _labels(annotations: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """How many objects of each label."""
+    if annotations is None:
+        return None
+    counts = Counter(one["label"] for one in annotations)
+    return ", ".join(f"{n} {label}" for label, n in counts.items()) or "nothing"
 
 
 def _arrow(before: str | None, after: str | None) -> str:
