@@ -746,7 +746,16 @@ def test_what_counts_as_moved_is_a_setting(world: Shell) -> None:
 def test_a_review_in_the_future_is_rejected(world: Shell) -> None:
     task = annotated(world)["two"]
     task["annotations"][0]["updated_at"] = "2027-01-01T00:00:00Z"
-    assert [one["code"] for one in taken(world, json.dumps([task]))["rejections"]] == ["time_range"]
+    done = taken(world, json.dumps([task]))
+    assert (done["items"], [one["code"] for one in done["rejections"]]) == (0, ["time_range"])
+
+
+def test_a_label_that_only_a_failed_inference_has(world: Shell) -> None:
+    failed = line("failed", [("ghost", 0.9, [1, 2, 30, 40])], (640, 480), 50) | {"status": "error"}
+    (world.folder / "more.jsonl").write_text(json.dumps(failed))
+    world("--quiet", "ingest", "more.jsonl")
+    world("item", "add", "--dataset", "review", "failed")
+    assert "ghost" in [one["name"] for one in json.loads(exported(world, "coco"))["categories"]]
 
 
 def test_three_people_in_one_moment(world: Shell) -> None:

@@ -64,7 +64,7 @@ def take(store: Store, found: Found, options: Options, now: datetime) -> ReviewI
     return ReviewImported(
         file=found.name,
         format=found.format,
-        items=len({task.item_id for _, task in looks}),
+        items=len(rows.items),
         skipped=found.skipped,
         feedback={kind: rows.counts[kind] for kind in verdicts.TYPES},
         accepted=written.accepted,
@@ -190,6 +190,7 @@ class _Rows:
         self.now = now
         self.earlier = earlier
         self.counts: Counter[str] = Counter()
+        self.items: set[str] = set()
         self.used: set[tuple[str, datetime]] = set()
         self._columns: dict[str, list[Any]] = {
             name: [] for name in (
@@ -210,6 +211,7 @@ class _Rows:
         except Unusable as why:
             self.found.reject(look.line, why)
             return
+        self.items.add(task.item_id)
         look = replace(look, complete=look.complete and not self.options.boxes_only)
         if look.complete and not said:
             said = [Verdict("correct")]  # it was looked at, and there is nothing to say

@@ -81,10 +81,11 @@ def read(con: Connection, dataset_id: str, status: str, limit: int | None, least
     return [replace(task(row), least=least) for row in found]
 
 
-def labels(con: Connection, tasks: Iterable[Task]) -> list[str]:
+def labels(con: Connection, tasks: Sequence[Task]) -> list[str]:
     """All labels of the tasks' models, sorted."""
     models = sorted({one.model_id for one in tasks})
-    return [label for (label,) in con.execute(statement("review_labels"), {"models": models}).fetchall()]
+    logged = {label for (label,) in con.execute(statement("review_labels"), {"models": models}).fetchall()}
+    return sorted(logged | {box.label for one in tasks for box in one.detections})
 
 
 def task(row: Sequence[Any]) -> Task:

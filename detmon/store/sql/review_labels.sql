@@ -1,1 +1,1 @@
-SELECT DISTINCT label FROM rollup_classes WHERE model_id IN (SELECT unnest($models)) ORDER BY label
+SELECT DISTINCT label FROM rollup_classes WHERE model_id IN (SELECT unnest($models))
