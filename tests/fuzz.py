@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from detmon.formats import Options, Source  # noqa: E402
 SECONDS = 20.0
 """An input that takes longer hangs."""
 SLOW = 2.0
-"""One that takes longer is shown."""
+"""One that keeps the processor busy for longer is a fault."""
 MEMORY = 3 << 30
 """Bytes of address space that inputs may take beside what the program has."""
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -53,15 +54,19 @@ SINK = {**CORNERS, "class_id": 2, "confidence": 0.91, "tracker_id": "", "class_n
 DATASET = {
     "images": [{"id": 7, "file_name": "a.jpg", "width": 640, "height": 480}, {"id": 8, "file_name": "b.jpg"}],
     "categories": [{"id": 3, "name": "car"}],
-    "annotations": [{"id": 1, **RESULT}, {"id": 2, **RESULT}],
+    "annotations": [{"id": 1, **RESULT}, {"id": 2, **RESULT, "image_id": 8}] * 2,
 }
 HOME = {"frame": 0, "found": [{"x": 1061, "y": 316, "w": 51, "h": 33, "prob": 0.29, "name": "car"}]}
 MAP = {"image_id": "frame", "detections": "found", "detections.bbox": "x,y,w,h", "detections.confidence": "prob",
        "detections.label": "name"}  # fmt: skip
+MANY = 4
+"""Good records beside a damaged one: a log of which most is bad would be refused as a whole."""
+GOOD = [FIRST, SECOND] * MANY
 CSV = (
     b"image_id,timestamp,label,confidence,x1,y1,x2,y2,latency_ms,tags\n"
     b'a.jpg,2026-11-20T08:00:00Z,car,0.91,10,20,110,80,3.5,"{""site"": ""n""}"\n'
     b"b.jpg,2026-11-20T08:00:01Z,,,,,,,,\n"
+    + b"".join(b"c%d.jpg,2026-11-20T08:00:02Z,van,0.5,10,20,110,80,3,\n" % k for k in range(MANY))
 )
 SAID = {"model": "m", "label": "x", "start": START, "tz": "UTC", "image_size": (640, 480)}
 
@@ -87,34 +92,38 @@ class Sample:
     name: str
     data: bytes
     options: dict[str, Any] = field(default_factory=dict)
+    beside: bytes = b""
+    """What lies beside it, when a file is of one image."""
 
 
 def samples() -> list[Sample]:
     """Of every format, and of every container it comes in."""
     made = [
-        Sample("detmon", lines(FIRST, SECOND, FIRST)),
-        Sample("detmon", json.dumps([FIRST, SECOND]).encode()),
-        Sample("detmon", gzip.compress(lines(FIRST, SECOND))),
-        Sample("detmon", _zstd(lines(FIRST, SECOND))),
+        Sample("detmon", lines(*GOOD)),
+        Sample("detmon", json.dumps(GOOD).encode()),
+        Sample("detmon", gzip.compress(lines(*GOOD))),
+        Sample("detmon", _zstd(lines(*GOOD))),
         Sample("detmon", _parquet(FIRST, {**SECOND, "timestamp": "2026-11-20T10:00:01"})),
-        Sample("detmon", lines(HOME, {**HOME, "frame": 1}), {"map": MAP}),
-        Sample("roboflow", lines(ROBOFLOW, {**ROBOFLOW, "predictions": []})),
-        Sample("torchvision", lines(TORCHVISION, {**TORCHVISION, "boxes": [], "labels": [], "scores": []})),
+        Sample("detmon", lines(*({**HOME, "frame": k} for k in range(MANY))), {"map": MAP}),
+        Sample("roboflow", lines(*[ROBOFLOW] * MANY, {**ROBOFLOW, "predictions": []})),
+        Sample("torchvision", lines(*[TORCHVISION] * MANY, {**TORCHVISION, "boxes": [], "labels": [], "scores": []})),
         Sample("torchvision", _parquet(TORCHVISION, TORCHVISION)),
-        Sample("ultralytics-json", lines(ULTRALYTICS, {**ULTRALYTICS, "results": []})),
-        Sample("frigate", lines(EVENT, {**EVENT, "type": "new"}, EVENT)),
+        Sample("ultralytics-json", lines(*[ULTRALYTICS] * MANY, {**ULTRALYTICS, "results": []})),
+        Sample("frigate", lines({**EVENT, "type": "new"}, *[EVENT] * MANY)),
         Sample("coco", json.dumps(DATASET).encode()),
-        Sample("coco-results", json.dumps([RESULT, {**RESULT, "image_id": 8}]).encode()),
-        Sample("ultralytics-val", json.dumps([{**RESULT, "file_name": "a.jpg"}] * 2).encode()),
-        Sample("supervision-json", json.dumps([SINK, {**SINK, "frame": 1}]).encode(), {"map": {"image_id": "frame"}}),
-        Sample("supervision-csv", (",".join(SINK) + "\n" + ",".join(map(str, SINK.values())) + "\n").encode() * 1,
+        Sample("coco-results", json.dumps([{**RESULT, "image_id": k} for k in range(MANY)]).encode()),
+        Sample("ultralytics-val", json.dumps([{**RESULT, "file_name": f"{k}.jpg"} for k in range(MANY)]).encode()),
+        Sample("supervision-json", json.dumps([{**SINK, "frame": k} for k in range(MANY)]).encode(),
+               {"map": {"image_id": "frame"}}),
+        Sample("supervision-csv", (",".join(SINK) + ("\n" + ",".join(map(str, SINK.values()))) * MANY + "\n").encode(),
                {"map": {"image_id": "frame"}}),
         Sample("flat", CSV),
         Sample("flat", CSV.replace(b",", b"\t")),
         Sample("flat", _parquet({"image_id": "a", "timestamp": START, "label": "car", "confidence": 0.5,
                                  "x1": 1.0, "y1": 2.0, "x2": 30.0, "y2": 40.0})),
-        Sample("mot", b"1,-1,10,20,100,60,0.91,-1,-1,-1\n2,3,10,20,100,60,0.9,-1,-1,-1\n", {"fps": 25.0}),
-        Sample("ultralytics-txt", b"2 0.5 0.5 0.2 0.1 0.9134\n0 0.25 0.5 0.5 0.5 0.5 7\n"),
+        Sample("mot", b"1,-1,10,20,100,60,0.91,-1,-1,-1\n2,3,10,20,100,60,0.9,-1,-1,-1\n" * MANY, {"fps": 25.0}),
+        Sample("ultralytics-txt", b"2 0.5 0.5 0.2 0.1 0.9134\n0 0.25 0.5 0.5 0.5 0.5 7\n" * MANY,
+               beside=b"0 0.5 0.5 0.2 0.1 0.9\n"),
     ]  # fmt: skip
     return made
 
@@ -185,14 +194,12 @@ def _lines_changed(sample: bytes, chance: random.Random) -> bytes:
 def _values_swapped(sample: bytes, chance: random.Random) -> bytes | None:
     """JSON with one value in another's place, a key renamed or doubled; the first lines stay mostly as they are."""
     try:
-        whole = [json.loads(sample)]
+        copies = [json.loads(sample)]
     except ValueError:
         try:
-            whole = [json.loads(line) for line in sample.splitlines()]
+            copies = [json.loads(line) for line in sample.splitlines() * chance.choice((1, 2, 3, 30))]
         except ValueError:
             return None
-    whole = whole * chance.choice((1, 2, 3, 30))
-    copies = [json.loads(json.dumps(one)) for one in whole]
     for _ in range(chance.randint(1, 3)):
         one = chance.randrange(len(copies))
         places = list(_places(copies[one]))
@@ -229,12 +236,17 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def read(path: Path, data: bytes, options: Options) -> str:
+def read(path: Path, data: bytes, options: Options, beside: bytes = b"") -> str:
     """Read a log to its end; says what became of it. Raises what is no error of detmon, and AssertionError."""
+    path.unlink(missing_ok=True)  # a file cut to nothing and written anew is waited for by some file systems
     path.write_bytes(data)
-    stream = None if len(data) % 4 else path.open("rb")
+    others = [path.with_name(f"{k}.txt") for k in range(MANY if beside else 0)]
+    for other in others:
+        other.write_bytes(beside)
+    stream = None if len(data) % 4 or beside else path.open("rb")
     try:
-        source = Source("-", stream=stream) if stream else Source(path.name, path)
+        folder = Source(path.parent.name, path.parent, files=(*others, path))
+        source = folder if beside else Source("-", stream=stream) if stream else Source(path.name, path)
         reading = formats.open_source(source, options, now=NOW)
         rows = 0
         for part in reading.parts():
@@ -303,6 +315,7 @@ class Tally:
 
     inputs: int = 0
     seconds: float = 0.0
+    """Of the processor."""
     slowest: float = 0.0
     longest: bytes = b""
     """The input that took longest."""
@@ -313,30 +326,32 @@ class Tally:
 def fuzz(
     inputs: int, seconds: float | None = None, reader: str | None = None, seed: int = 1, memory: int | None = MEMORY
 ) -> dict[str, Tally]:
-    """So many inputs in all (or for so many seconds), shared by the samples in turn."""
+    """So many inputs in all (or for so many seconds), shared by the readers in turn, and by the samples of each."""
     chance = random.Random(seed)
-    chosen = [one for one in samples() if reader in (None, one.name)]
-    tallies = {one.name: Tally() for one in chosen}
+    tallies = {one.name: Tally() for one in samples() if reader in (None, one.name)}
+    turns = {name: cycle([one for one in samples() if one.name == name]) for name in tallies}
     end = None if seconds is None else time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder, limited(memory=memory) as begin, warnings.catch_warnings():
         warnings.simplefilter("error")
-        for number in range(inputs):
+        for name in islice(cycle(tallies), inputs):
             if end is not None and time.monotonic() > end:
                 break
-            sample = chosen[number % len(chosen)]
+            sample = next(turns[name])
             asked = {**SAID, **sample.options} if chance.random() < 0.9 else {"model": "m"}
             if chance.random() < 0.5:
                 asked["log_format"] = sample.name
             data = damaged(sample.data, chance)
-            tally = tallies[sample.name]
+            tally = tallies[name]
             begin()
-            started = time.monotonic()
+            started = time.process_time()
             try:
-                tally.became[read(Path(folder) / "log.txt", data, Options(**asked))] += 1
+                tally.became[read(Path(folder) / "log.txt", data, Options(**asked), sample.beside)] += 1
             except (Exception, TooLong) as error:
                 where = "".join(traceback.format_exception(error)[-9:])
                 tally.failures.append((f"{type(error).__name__}: {error}\n{where}", data))
-            took = time.monotonic() - started
+            took = time.process_time() - started
+            if took > SLOW:
+                tally.failures.append((f"Slow: {took:.1f} s", data))
             tally.inputs, tally.seconds = tally.inputs + 1, tally.seconds + took
             if took > tally.slowest:
                 tally.slowest, tally.longest = took, data
@@ -351,6 +366,7 @@ def main() -> int:
     parser.add_argument("--reader", choices=sorted({one.name for one in samples()}))
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
+    started = time.monotonic()
     found = fuzz(asked.inputs, asked.seconds, asked.reader, asked.seed)
     print(
         "| reader | inputs | records | nothing | refused or failed | seconds | slowest | faults |\n" + "|---" * 8 + "|"
@@ -367,13 +383,15 @@ def main() -> int:
         for text, data in tally.failures:
             kinds.setdefault(re.sub(r"[^a-zA-Z ]", "", text.splitlines()[0])[:60], (text, data))
     for name, tally in found.items():
-        if tally.slowest > SLOW:
+        if tally.slowest > SLOW / 4:
             print(f"\n{name}: {tally.slowest:.1f} s for {tally.longest[:400]!r}")
     for text, data in kinds.values():
         print(f"\n{text[:1500]}\n{data[:400]!r}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n{sum(tally.inputs for tally in found.values()):,} inputs, "
           f"{sum(len(tally.failures) for tally in found.values())} faults, "
-          f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")  # fmt: skip
+          f"{sum(tally.seconds for tally in found.values()):.0f} s of the processor in "
+          f"{time.monotonic() - started:.0f} s, peak {peak:.0f} MB")  # fmt: skip
     return bool(kinds)
 
 

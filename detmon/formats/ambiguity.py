@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.floating[Any]]
 
+SAMPLE = 10_000
+"""Records of a file that are judged; later ones are rejected one by one."""
 SCORE_SLACK = 1e-6
 FEW = 0.01
 MANY = 0.2
@@ -143,13 +145,14 @@ def categories(ids: Iterable[int], names: int, offset: int, *, told: bool = True
     used = {number + offset for number in ids}
     if not used or not names:
         return []
+    shown = f"class ids {min(used)} to {max(used)}" if len(used) > 1 else f"class id {min(used)}"
     if min(used) >= 0 and max(used) < names:
         if told or offset or min(used) == 0:
             return []
-        what = f"class ids {min(used)} to {max(used)} of {names} names: do they begin at 0 or at 1?"
+        what = f"{shown} of {names} names: do they begin at 0 or at 1?"
         hint = "--category-offset 0, or -1 where they begin at 1"
         return [Finding("category_base", what, hint, "category_offset")]
-    what = f"class ids {min(used)} to {max(used)}, and {names} names (0 to {names - 1})"
+    what = f"{shown}, and {names} names (0 to {names - 1})"
     better = offset - min(used) if max(used) - min(used) < names else None
     hint = f"--category-offset {better}" if better is not None else "--categories: another list"
     return [Finding("category_base", what, hint, "category_offset")]

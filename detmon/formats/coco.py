@@ -42,7 +42,7 @@ class CocoResults:
         rows = _Rows("file_name" if self.file_names else "image_id")
         for number, item, text in objects.array_items(source):
             rows.add(number, item, text)
-        labels = _Labels(options, rows.categories, source.name, guess_base=self.file_names)
+        labels = _Labels(options, rows.sample(), source.name, guess_base=self.file_names)
         yield from records(rows.finished(labels))
 
 
@@ -84,7 +84,7 @@ class CocoDataset:
                 box = {**box, "image_id": image.get("file_name", str(image["id"]))}
             rows.add(number, box, json.dumps(box, ensure_ascii=False)[:RAW_KEPT])
         by_id = Names({int(one["id"]): str(one["name"]) for one in content["categories"]}, listed=False)
-        made = rows.finished(_Labels(options, rows.categories, source.name, by_id))
+        made = rows.finished(_Labels(options, rows.sample(), source.name, by_id))
         images = [*content["images"]]
         n = len(images)
         extra = {
@@ -147,7 +147,7 @@ def dataset(source: Input) -> dict[str, Any]:
 
 
 class _Labels:
-    """Class ids → labels; raises InputRefused `category_base` when ids and names do not fit."""
+    """Class ids → labels; raises InputRefused `category_base` when names and the ids of the sample do not fit."""
 
     def __init__(
         self,
@@ -161,11 +161,10 @@ class _Labels:
         self.names = read_names(options.categories) if options.categories is not None else names
         self.offset = options.category_offset or 0
         used = {number for number in ids if number is not None}
-        if self.names is None or not self.names.listed or not used:
+        self.judged = self.names is not None and self.names.listed and options.category_offset is None
+        if self.names is None or not self.judged or not used:
             return
         n = len(self.names.by_id)
-        if options.category_offset is not None:
-            return
         if guess_base and 0 not in used and max(used) == n:
             self.offset = -1
         for finding in ambiguity.categories(used, n, self.offset, told=False):
@@ -176,6 +175,13 @@ class _Labels:
             return None
         name = self.names.name(number, self.offset) if self.names is not None else None
         return name if name is not None else str(number)
+
+    def fault(self, number: int | None) -> str | None:
+        """Why a class id that was not in the sample cannot be one of the names, or None."""
+        if self.names is None or not self.judged or number is None:
+            return None
+        findings = ambiguity.categories([number], len(self.names.by_id), self.offset)
+        return findings[0].message if findings else None
 
 
 class _Rows:
@@ -215,11 +221,23 @@ class _Rows:
             side.append(value)
         self._numbers.append(number)
 
+    def sample(self) -> list[int | None]:
+        """The class ids of the first images."""
+        seen: set[str | None] = set()
+        for row, image in enumerate(self._images):
+            seen.add(image)
+            if len(seen) > ambiguity.SAMPLE:
+                return self.categories[:row]
+        return self.categories
+
     def finished(self, labels: _Labels) -> BoxRows:
         """The rows, with their labels."""
         import numpy as np
         import pyarrow as pa
 
+        unfit = {number: fault for number in set(self.categories) if (fault := labels.fault(number))}
+        for row in (row for row, number in enumerate(self.categories) if number in unfit) if unfit else ():
+            self._faults.setdefault(row, ("category_id", "category_base", unfit[self.categories[row]]))
         names = [labels(number) for number in self.categories]
         columns = {
             "image_id": pa.array(self._images, pa.string()),

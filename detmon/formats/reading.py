@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from detmon.errors import DetmonError, InputRefused, UsageError
 from detmon.formats import ambiguity, validation
-from detmon.formats.ambiguity import Finding
+from detmon.formats.ambiguity import SAMPLE, Finding
 from detmon.formats.chunk import Chunk, Seen, chunks
 from detmon.formats.contract import STEM, Options, Part, Reject, Source, Warned
 from detmon.formats.frame import LARGEST, Frame, frame_of
@@ -28,8 +28,6 @@ from detmon.plugins import own_formats
 if TYPE_CHECKING:
     from detmon.formats.registry import Readers
 
-SAMPLE = 10_000
-"""Records that the detector judges."""
 LINE = "line"
 CURES = {
     "model_id": "--model NAME",
@@ -153,6 +151,7 @@ class OpenReading:
             n += chunk.read
             if n >= SAMPLE or self._data.live:
                 break
+        self._supply.left = 0
         if not n:
             self._tally.add([Seen("empty_file", f"nothing in {self.name}")])
         left = SAMPLE

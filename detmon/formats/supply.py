@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import InputRefused, UsageError
@@ -50,7 +51,8 @@ class Supply:
     """Applies the options to one frame after the other; frames come in the file's order.
 
     `layout` is how the log writes a box, `names` are those of class ids where labels are numbers. Raises InputRefused
-    where a size is needed and nobody knows it, and where names and class ids do not fit.
+    where a size is needed and nobody knows it, and where names and class ids do not fit: in the sample, that is; in
+    later records, of which some may be stored, these are faults.
     """
 
     def __init__(self, name: str, options: Options, layout: str = "xywh", names: Names | None = None) -> None:
@@ -62,6 +64,8 @@ class Supply:
         self.layout = options.box_format or layout
         self.first_frame: int | None = None
         self.frame_prefix = ""
+        self.left = ambiguity.SAMPLE
+        """Records of the sample that are still to come."""
         self._place = 0
 
     def __call__(self, frame: Frame) -> Frame:
@@ -77,6 +81,7 @@ class Supply:
                 frame.numbers["latency_ms"] = frame.numbers["latency_ms"] * 1000
         if self.options.merge_boxes is not None:
             frame.boxes = _merged(frame, self.options.merge_boxes)
+        self.left = max(0, self.left - len(frame))
         return frame
 
     def _texts(self, frame: Frame) -> None:
@@ -104,12 +109,26 @@ class Supply:
         numbers = {text: int(text) for text in texts if text is not None and text.isdecimal()}
         offset = self.options.category_offset
         if names.listed and offset is None:
-            for finding in ambiguity.categories(numbers.values(), len(names.by_id), 0, told=self.base_told):
-                raise InputRefused(f"{self.name}: {finding.message}", finding.hint, code=finding.code)
-            self.base_told = self.base_told or bool(numbers)
+            self._judge_classes(frame, numbers, len(names.by_id))
         named = [names.name(numbers[text], offset or 0) or text if text in numbers else text for text in texts]
         boxes.label = pa.array(named, pa.string()).take(pa.array(places))
         del boxes.kinds
+
+    def _judge_classes(self, frame: Frame, numbers: Mapping[str, int], names: int) -> None:
+        """Whether class ids fit a list of so many names: refuse those of the sample, mark the records of later ones."""
+        import numpy as np
+
+        boxes = frame.boxes
+        places, texts = boxes.kinds
+        end = boxes.offsets[min(self.left, len(frame))]
+        early = {numbers[text] for text in (texts[k] for k in np.unique(places[:end])) if text in numbers}
+        for finding in ambiguity.categories(early, names, 0, told=self.base_told):
+            raise InputRefused(f"{self.name}: {finding.message}", finding.hint, code=finding.code)
+        self.base_told = self.base_told or bool(early) or 0 in numbers.values()
+        for text, number in numbers.items():
+            for finding in ambiguity.categories([number], names, 0, told=self.base_told):
+                bad = end + np.flatnonzero(places[end:] == texts.index(text))
+                frame.faults.add(boxes.owner[bad], "label", finding.code, finding.message, boxes.lines(bad))
 
     def _sizes(self, frame: Frame) -> None:
         import numpy as np
@@ -180,7 +199,7 @@ class Supply:
         width, height = frame.numbers["image_width"][owner], frame.numbers["image_height"][owner]
         faulty = np.isin(owner, list(frame.faults.found))
         unknown = ~((width >= 1) & (width < MOST_PIXELS) & (height >= 1) & (height < MOST_PIXELS)) & ~faulty
-        if unknown.all():
+        if unknown.all() and self.left:
             raise InputRefused(
                 f"{self.name}: boxes are shares of the image, and the image's size is not known",
                 "--image-size WxH, or --images LIST",
