@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from detmon import config as configuration
 from detmon import models, times
@@ -55,6 +56,39 @@ if TYPE_CHECKING:  # the rooms are imported by the methods that need them: cron 
     from detmon.training.run import Office
 
 
+NAMES_OF_MODELS = frozenset(("model", "model_id", "model_a_id", "model_b_id", "base_model_id"))
+"""Parameters that name a model: there `mlflow:NAME@ALIAS` stands for the model behind the alias."""
+Made = TypeVar("Made")
+
+
+def _knowing_mlflow(made: type[Made]) -> type[Made]:
+    """A class whose public methods take models by their names in MLflow; it is asked before any store is opened."""
+    for name, method in list(vars(made).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(made, name, _with_ids(method))
+    return made
+
+
+def _with_ids(method: Callable[..., Any]) -> Callable[..., Any]:
+    names = method.__code__.co_varnames[: method.__code__.co_argcount]
+
+    @functools.wraps(method)
+    def call(*args: Any, **given: Any) -> Any:
+        placed = [_id(name, value) for name, value in zip(names, args, strict=False)]
+        return method(*placed, **{name: _id(name, value) for name, value in given.items()})
+
+    return call
+
+
+def _id(name: str, value: Any) -> Any:
+    if name not in NAMES_OF_MODELS or not isinstance(value, str) or not value.startswith("mlflow:"):
+        return value
+    from detmon import mlflow
+
+    return mlflow.resolved(value)
+
+
+@_knowing_mlflow
 class Client:
     """detmon from Python.
 
@@ -101,6 +135,7 @@ class Client:
 
     def get_model(self, id_or_name: str) -> Model:
         """One model by its id, or by its name when that fits one model only."""
+        id_or_name = _id("model", id_or_name)
         with self.store.reading() as con:
             return models.find(con, id_or_name)
 
@@ -1268,9 +1303,24 @@ class Client:
         if found.winner is None and not force:
             raise UsageError(f"{found.name}: {found.verdict}", "--force promotes model B all the same")
         winner, loser = (found.model_b, found.model_a) if found.winner != "a" else (found.model_a, found.model_b)
+        return self._promote(winner.model_id, alias, [loser.model_id])
+
+    def promote_model(self, model_id: str, alias: str = "champion") -> Model:
+        """Give a model an alias, by which every command then finds it; also in MLflow, if it has the model."""
+        return self._promote(model_id, alias)
+
+    def _promote(self, model_id: str, alias: str, over: Sequence[str] = ()) -> Model:
+        """MLflow first: where it fails nothing is changed here."""
+        from detmon import mlflow
+
+        models.check_alias(alias)
+        with self.store.reading() as con:
+            model = models.find(con, model_id)
+            others = [models.find(con, other).name for other in over]
+        if place := mlflow.promote(model.name, model.version, model.uri, alias):
+            self._note(f"{model.id} is {alias} in MLflow, too ({place})")
         with self.store.writing() as con, transaction(con):
-            model, other = (models.find(con, arm.model_id) for arm in (winner, loser))
-            return models.promote(con, model, alias, [other.name])
+            return models.promote(con, model, alias, others)
 
     # --- training ---
 
@@ -1540,6 +1590,9 @@ class _Answers:
         self.client = client
         self.folder = folder
         self._reports: dict[str, QualityReport] = {}
+
+    def model(self, name: str) -> str:
+        return str(_id("model", name))
 
     def drift(self, model: str, reference: str | None, current: str | None) -> tuple[bool | None, str]:
         report = self.client.check_drift(model, reference, current)

@@ -109,6 +109,9 @@ class Evaluated:
 class Asks(Protocol):
     """Where a gate's answers come from."""
 
+    def model(self, name: str) -> str:
+        """The model that all checks are about: what stands behind an alias may change between two of them."""
+
     def drift(self, model: str, reference: str | None, current: str | None) -> tuple[bool | None, str]:
         """Whether there is drift, and the report's sentence."""
 
@@ -134,7 +137,8 @@ class Asks(Protocol):
 def run(name: str, tables: Mapping[str, Any], asks: Asks) -> GateResult:
     """Run the gate `[gate.NAME]`. Raises UnknownName or ConfigError for what it cannot mean."""
     table = check(name, tables)
-    done = tuple(_ANSWERS[one["check"]](one, str(table.get("model", "")), asks) for one in table["checks"])
+    model = asks.model(str(table.get("model", "")))
+    done = tuple(_ANSWERS[one["check"]](one, model, asks) for one in table["checks"])
     return GateResult(name, decide([one.status for one in done], table.get("require", "all")), done)
 
 

@@ -111,8 +111,12 @@ def of_log(con: Connection, id_or_name: str | None, log: str) -> Model:
 
 def promote(con: Connection, model: Model, alias: str, over: Iterable[str] = ()) -> Model:
     """Give a model an alias, and take it from the other models of its name and of the names `over`."""
-    if not alias or alias != alias.strip():
-        raise UsageError(f"{alias!r} is no alias", "for example champion")
     values = {"id": model.id, "alias": alias, "names": [model.name, *over]}
     con.execute(statement("move_model_alias"), values)
     return find(con, model.id)
+
+
+def check_alias(alias: str) -> None:
+    """Raise UsageError for what cannot be an alias."""
+    if not alias or alias != alias.strip():
+        raise UsageError(f"{alias!r} is no alias", "for example champion")

@@ -57,3 +57,21 @@ def show(
         output.document(found)
     else:
         output.pairs(found.to_dict())
+
+
+@app.command("promote")
+def promote(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="The model's id or name, or mlflow:NAME@ALIAS.")],
+    alias: Annotated[str, typer.Option(help="What it is from now on, and no other model of its name.")] = "champion",
+    json: options.Json = False,
+) -> None:
+    """Give a model an alias, by which every command then finds it; also in MLflow, if it has the model.
+
+    Example: detmon gate promote && detmon model promote vehicles@4
+    """
+    found = options.client(ctx).promote_model(model, alias)
+    if json:
+        output.document(found)
+    else:
+        output.line(f"{found.id} is {alias}")
