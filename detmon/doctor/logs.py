@@ -9,12 +9,12 @@ from itertools import pairwise
 
 from detmon.doctor.facts import Day, Log
 from detmon.doctor.records import Finding
+from detmon.stats.floors import Begin, moved
 from detmon.times import format_duration
 
 ENOUGH = 100
 """Images, boxes or times without which a share says nothing."""
 ENOUGH_BOXES = 1000
-FLOOR_SHIFT = 0.05
 NEW_LABELS = 0.3
 LATENCY, AREA = math.log(1.02), math.log(1.05)
 """The logarithmic bins of the rollups."""
@@ -151,22 +151,13 @@ def _step(days: Sequence[Day]) -> tuple[datetime, float, float] | None:
     """The day since which scores begin elsewhere, on every day before and since; and where, before and since."""
     for place in range(1, len(days)):
         before, since = days[:place], days[place:]
-        if min(sum(day.scored for day in before), sum(day.scored for day in since)) < ENOUGH_BOXES:
-            continue
-        if all(_apart([_begin(day, of) for day in before], [_begin(day, of) for day in since]) for of in _BEGINS):
+        if moved([_begin(day) for day in before], [_begin(day) for day in since]):
             return days[place].day, min(day.lowest or 0 for day in before), min(day.lowest or 0 for day in since)
     return None
 
 
-_BEGINS = ("lowest", "edge")
-
-
-def _begin(day: Day, of: str) -> float:
-    return float(getattr(day, of))
-
-
-def _apart(before: Sequence[float], since: Sequence[float]) -> bool:
-    return max(min(since) - max(before), min(before) - max(since)) > FLOOR_SHIFT + 1e-9
+def _begin(day: Day) -> Begin:
+    return Begin(day.scored, day.lowest or 0.0, day.edge or 0.0)
 
 
 def label_map(log: Log) -> Iterator[Finding]:

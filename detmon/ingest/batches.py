@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from detmon import failpoints, models, verdicts
 from detmon.errors import StoreError
 from detmon.formats.contract import Part, Reject, Warned, stored_schema
-from detmon.ingest.history import History, Trait, findings, look_back
+from detmon.ingest.history import History, Trait, findings, look_back, look_closer
 from detmon.ingest.rollups import rollups
 from detmon.records import plain
 from detmon.store import Connection, Store, connect, statement, transaction
@@ -288,6 +288,7 @@ class _Staged:
             for model_id in log.traits.keys() - log.history.keys():
                 if model_id not in before:
                     before[model_id] = look_back(con, model_id, start, end)
+                before[model_id] = look_closer(con, model_id, start, end, before[model_id], log.traits[model_id])
                 log.history[model_id] = before[model_id]
 
     def _write_rows(self, con: Connection, first_batch: int) -> None:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from detmon.formats.contract import Warned
+from detmon.stats.floors import BINS, Begin, begin, moved
 from detmon.store import Connection, statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from detmon.stats.floors import Counts
+
+    BySource = Mapping[str | None, Counts]
+
 LOOK_BACK = timedelta(days=28)
 ENOUGH_BOXES = 1000
-FLOOR_SHIFT = 0.05
 NEW_LABELS = 0.3
 """Share of a log's boxes whose labels the model never had before that makes `label_map_changed`."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What a model logged in the 28 days before a batch. `lowest`: its smallest confidence, in steps of 0.001."""
+    """What a model logged in the 28 days before a batch.
 
-    boxes: int
-    lowest: float | None
+    `together`: its confidences in 1,000 bins; `scores`: those of each source, empty while nobody needs them.
+    """
+
+    together: Counts
+    scores: BySource
     floors: tuple[float | None, float | None]
     labels: frozenset[str]
 
@@ -34,8 +42,7 @@ class History:
 class Trait:
     """The same of one log and model, gathered part by part."""
 
-    boxes: int = 0
-    lowest: float | None = None
+    scores: dict[str | None, Counts] = field(default_factory=dict)
     floors: tuple[float | None, float | None] = (None, None)
     labels: Counter[str] = field(default_factory=Counter)
 
@@ -43,23 +50,60 @@ class Trait:
         """Take in rows of one model (labels dictionary-encoded)."""
         import pyarrow.compute as pc
 
-        self.boxes += pc.sum(rows["confidence_n"]).as_py() or 0
-        self.lowest = _least(self.lowest, pc.min(rows["confidence_min"]).as_py())
         floors = pc.min_max(rows["confidence_floor"]).as_py()
         least, most = self.floors
         self.floors = (_least(least, floors["min"]), _most(most, floors["max"]))
         for batch in rows.to_batches():
+            self._add_scores(batch)
             for count in batch["detections"].flatten().field("label").value_counts().to_pylist():
                 self.labels[count["values"]] += count["counts"]
+
+    def _add_scores(self, rows: pa.RecordBatch) -> None:
+        import numpy as np
+
+        counts = rows["n_detections"].to_numpy().astype(np.int64)
+        sources = rows["source"].dictionary_encode(null_encoding="encode")
+        scores = rows["detections"].flatten().field("confidence").to_numpy(zero_copy_only=False).astype(np.float64)
+        bins = np.floor(scores * 1e6 + 0.5) // 1000
+        known = ~np.isnan(bins)
+        names = sources.dictionary.to_pylist()
+        cells = np.repeat(sources.indices.to_numpy().astype(np.int64), counts)[known] * BINS
+        cells += bins[known].astype(np.int64).clip(max=BINS - 1)
+        found = np.bincount(cells, minlength=BINS * len(names)).reshape(-1, BINS)
+        for name, of_source in zip(names, found, strict=True):
+            self.scores[name] = self.scores.get(name, 0) + of_source
 
 
 def look_back(con: Connection, model_id: str, start: datetime, end: datetime) -> History:
     """The model's rollups from 28 days before `start` up to `end`."""
     span = {"model_id": model_id, "start": start - LOOK_BACK, "end": end}
-    boxes, lowest = con.execute(statement("history_scores"), span).fetchall()[0]
+    together = _bins(con.execute(statement("history_scores"), span).fetchall())
+    sources = [source for (source,) in con.execute(statement("history_sources"), span).fetchall()]
+    scores = {sources[0]: together} if len(sources) == 1 else {}
     least, most = con.execute(statement("history_floors"), span).fetchall()[0]
     labels = frozenset(label for (label,) in con.execute(statement("history_labels"), span).fetchall())
-    return History(boxes or 0, None if lowest is None else lowest / 1000, (least, most), labels)
+    return History(together, scores, (least, most), labels)
+
+
+def look_closer(con: Connection, model_id: str, start: datetime, end: datetime, before: History, now: Trait) -> History:
+    """The same, with the scores of each source where those of all sources together seem to have moved."""
+    if before.scores or not _moved(before.together, sum(now.scores.values(), _bins([]))):
+        return before
+    span = {"model_id": model_id, "start": start - LOOK_BACK, "end": end}
+    return replace(before, scores=_by_source(con.execute(statement("history_scores_by_source"), span).fetchall()))
+
+
+def _bins(rows: list[tuple[int, int]]) -> Counts:
+    import numpy as np
+
+    found = np.zeros(BINS, np.int64)
+    for bin, n in rows:
+        found[bin] = n
+    return found
+
+
+def _by_source(rows: list[tuple[str | None, int, int]]) -> BySource:
+    return {name: _bins([row[1:] for row in rows if row[0] == name]) for name in {row[0] for row in rows}}
 
 
 def findings(model_id: str, now: Trait, before: History) -> list[Warned]:
@@ -68,12 +112,16 @@ def findings(model_id: str, now: Trait, before: History) -> list[Warned]:
     if now.floors[0] is not None and before.floors[0] is not None and now.floors != before.floors:
         text = f"{model_id}: confidence_floor {_span(now.floors)}, before {_span(before.floors)}"
         found.append(Warned("floor_moved", f"{text}: mean confidence and counts are not comparable", 1))
-    elif _begins_elsewhere(now, before):
-        text = f"{model_id}: scores begin at {now.lowest:.2f}, before at {before.lowest:.2f}"
+    elif step := next(_steps(now.scores, before.scores), None):
+        source, since, earlier = step
+        of = f"{model_id}, {source}" if source is not None and len(before.scores) > 1 else model_id
+        text = f"{of}: scores begin at {since.lowest:.2f}, before at {earlier.lowest:.2f}"
         found.append(Warned("floor_moved", f"{text}: mean confidence and counts are not comparable", 1))
     new = {label: n for label, n in now.labels.items() if label not in before.labels}
     total, unknown = now.labels.total(), sum(new.values())
-    known = before.boxes >= ENOUGH_BOXES or len(new) == len(now.labels)  # a short history lacks labels by chance
+    known = before.together.sum() >= ENOUGH_BOXES or len(new) == len(
+        now.labels
+    )  # a short history lacks labels by chance
     if before.labels and known and total >= ENOUGH_BOXES and unknown > NEW_LABELS * total:
         names = ", ".join(sorted(new, key=lambda label: -new[label])[:3])
         text = f"{model_id}: {unknown} of {total} boxes have labels it never had before ({names})"
@@ -81,10 +129,17 @@ def findings(model_id: str, now: Trait, before: History) -> list[Warned]:
     return found
 
 
-def _begins_elsewhere(now: Trait, before: History) -> bool:
-    if now.lowest is None or before.lowest is None or min(now.boxes, before.boxes) < ENOUGH_BOXES:
-        return False
-    return abs(int(now.lowest * 1000) / 1000 - before.lowest) > FLOOR_SHIFT + 1e-9
+def _steps(now: BySource, before: BySource) -> Iterator[tuple[str | None, Begin, Begin]]:
+    """Sources of both whose scores begin elsewhere, and where they begin now and began."""
+    for source in now.keys() & before.keys():
+        since, earlier = begin(now[source]), begin(before[source])
+        if since is not None and earlier is not None and moved([earlier], [since]):
+            yield source, since, earlier
+
+
+def _moved(before: Counts, since: Counts) -> bool:
+    one, other = begin(before), begin(since)
+    return one is not None and other is not None and moved([one], [other])
 
 
 def _least(one: float | None, other: float | None) -> float | None:

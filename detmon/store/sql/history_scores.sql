@@ -1,2 +1,2 @@
-SELECT sum(n), min(bin) FROM rollup_histograms
-WHERE kind = 'confidence' AND model_id = $model_id AND hour BETWEEN $start AND $end
+SELECT bin, sum(n)::BIGINT FROM rollup_histograms
+WHERE kind = 'confidence' AND model_id = $model_id AND hour BETWEEN $start AND $end GROUP BY bin
