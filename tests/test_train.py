@@ -270,7 +270,7 @@ def test_nothing_is_trained_on_validation_images_only(works: Works) -> None:
         (pictures / row["image_id"]).write_bytes(header)
     works.configure(images="copy", image_root="pictures")
     failed = works.create(code=4)
-    assert "note: image_left_out:" in failed.err
+    assert "7 images are left out" in failed.err
     assert "there is nothing to train on" in failed.err
     assert works.show("job")["status"] == "failed"
 
