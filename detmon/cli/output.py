@@ -108,13 +108,14 @@ def heading(title: str) -> None:
 
 
 def wrapped(paragraph: str) -> None:
-    """A paragraph, folded at the terminal's width (a pipe has none)."""
+    """A paragraph, folded at the terminal's width (a pipe has none); blanks before it stay."""
     import shutil
     import textwrap
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     one_line = printable(" ".join(paragraph.split()))  # no name in it begins a line of its own
-    text("\n".join(textwrap.wrap(one_line, max(width, 20), break_on_hyphens=False)))
+    indent = " " * (len(paragraph) - len(paragraph.lstrip(" ")))
+    text("\n".join(textwrap.wrap(one_line, max(width, 20), initial_indent=indent, break_on_hyphens=False)))
 
 
 def has_blocks() -> bool:
