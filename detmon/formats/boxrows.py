@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 RECORD = tuple(name for name in CANONICAL if name != "detections")
 KEY = ("model_id", "source", "image_id", "timestamp")
+GROUPED = (*KEY, "prediction_id")
+"""What says which rows belong to one record."""
 SIDES = ("x", "y", "w", "h")
-RECORDS_OF_A_CHUNK = 125_000
+RECORDS_OF_A_CHUNK = 30_000
+"""Few enough for the arrays of a chunk to reuse the memory of the one before; untouched memory is dear."""
 
 
 @dataclass
@@ -37,6 +40,101 @@ class BoxRows:
     faults: dict[int, tuple[str | None, str, str]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+
+    def head(self, n: int) -> BoxRows:
+        """The first `n` rows, and the rejects before the next."""
+        end = self.line[n]
+        return replace(
+            self,
+            columns={name: column.slice(0, n) for name, column in self.columns.items()},
+            line=self.line[:n],
+            faults={row: fault for row, fault in self.faults.items() if row < n},
+            rejects=[reject for reject in self.rejects if reject.line < end],
+        )
+
+    @property
+    def last_run(self) -> int:
+        """Where the rows begin that may belong to one record with the rows after these."""
+        n = len(self.line)
+        runs = _runs(self.columns, {name: _changes(self.columns[name]) for name in _keys(self.columns)}, n)
+        return int(runs[-1]) if n else 0
+
+
+def pieced(read: Callable[[bool], Iterator[BoxRows]], *, large: bool) -> Iterator[Chunk]:
+    """The records of a file that is read in pieces: `read(True)` gives their columns of `GROUPED` only.
+
+    No piece ends within rows of one record that follow one another. Where other rows of a record are in another piece,
+    all pieces become one. Whether they are is known when all were read: those of a `large` file are read twice.
+    """
+    if large:
+        found = read(False) if _apart(read(True)) else iter([_one_of(list(read(False)))])
+    else:
+        pieces = list(read(False))
+        found = _emptied(pieces if len(pieces) == 1 or _apart(iter(pieces)) else [_one_of(pieces)])
+    for rows in found:
+        yield from records(rows)
+
+
+def _emptied(pieces: list[BoxRows]) -> Iterator[BoxRows]:
+    """The pieces, none of them kept."""
+    while pieces:
+        yield pieces.pop(0)
+
+
+def _apart(pieces: Iterator[BoxRows]) -> bool:
+    """Whether no record has rows in two pieces, by hashes of what makes a record (equal ones are taken for equal)."""
+    import numpy as np
+    import pyarrow as pa
+
+    from detmon.store import connect, statement
+
+    hashes = []
+    with connect() as con:
+        for rows in pieces:
+            n = len(rows.line)
+            keys = _keys(rows.columns)
+            runs = _runs(rows.columns, {name: _changes(rows.columns[name]) for name in keys}, n)
+            first = {name: rows.columns[name].take(pa.array(runs)) for name in keys}
+            absent = {"image_id": pa.array([""] * len(runs), pa.string())}
+            absent |= {name: pa.nulls(len(runs), pa.string()) for name in GROUPED if name != "image_id"}
+            con.register("runs", pa.table({**absent, **first}))
+            found = con.sql(statement("hash_runs")).to_arrow_table().column(0).to_numpy()
+            con.unregister("runs")
+            hashes.append(np.unique(found))
+    everything = np.sort(np.concatenate([*hashes, np.array([], np.uint64)]))
+    return not bool((everything[1:] == everything[:-1]).any())
+
+
+def _one_of(pieces: list[BoxRows]) -> BoxRows:
+    """Pieces that follow one another as one."""
+    import numpy as np
+    import pyarrow as pa
+
+    begins = np.cumsum([0, *(len(piece.line) for piece in pieces)])
+    columns = {}
+    for name in pieces[0].columns:
+        parts = [piece.columns[name] for piece in pieces]
+        if len({part.type for part in parts}) > 1:
+            parts = [part.dictionary_decode() if pa.types.is_dictionary(part.type) else part for part in parts]
+        columns[name] = pa.chunked_array(parts).unify_dictionaries().combine_chunks()
+
+    def raw(some: Sequence[int]) -> list[str]:
+        places = np.searchsorted(begins, some, "right") - 1
+        found = zip(some, places.tolist(), strict=True)
+        return [text for row, place in found for text in pieces[place].raw([row - int(begins[place])])]
+
+    return BoxRows(
+        columns,
+        np.concatenate([piece.line for piece in pieces]),
+        raw,
+        {
+            row + int(begin): fault
+            for begin, piece in zip(begins, pieces, strict=False)
+            for row, fault in piece.faults.items()
+        },
+        [reject for piece in pieces for reject in piece.rejects],
+        [one for piece in pieces for one in piece.seen],
+    )
 
 
 def records(rows: BoxRows) -> Iterator[Chunk]:
@@ -170,6 +268,23 @@ def _changes(column: pa.Array) -> Flags:
     return changed
 
 
+def _keys(columns: Mapping[str, pa.Array]) -> list[str]:
+    return [name for name in GROUPED if name in columns]
+
+
+def _runs(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> Places:
+    """Where rows begin that follow one another and belong to one record."""
+    import numpy as np
+
+    new = np.zeros(n, bool)
+    new[:1] = True
+    for name in _keys(columns):
+        new |= changes[name]
+    if "image_id" in columns and columns["image_id"].null_count:
+        new |= columns["image_id"].is_null().to_numpy(zero_copy_only=False)
+    return np.flatnonzero(new)
+
+
 def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> tuple[Places | None, Places]:
     """The order of the rows that puts each record's side by side (None: they are), and where each record starts then.
 
@@ -178,15 +293,8 @@ def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: in
     import numpy as np
     import pyarrow as pa
 
-    keys = [name for name in (*KEY, "prediction_id") if name in columns]
-    new = np.zeros(n, bool)
-    new[:1] = True
-    for name in keys:
-        new |= changes[name]
-    if "image_id" in columns and columns["image_id"].null_count:
-        new |= columns["image_id"].is_null().to_numpy(zero_copy_only=False)
-    runs = np.flatnonzero(new)
-    group, count = _numbered({name: columns[name].take(pa.array(runs)) for name in keys}, len(runs))
+    runs = _runs(columns, changes, n)
+    group, count = _numbered({name: columns[name].take(pa.array(runs)) for name in _keys(columns)}, len(runs))
     new = np.diff(group, prepend=-1) != 0
     runs, group = runs[new], group[new]
     if len(runs) == count:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from detmon.errors import InputRefused, UsageError
-from detmon.formats.boxrows import SIDES, BoxRows, records
+from detmon.formats.boxrows import GROUPED, SIDES, BoxRows, pieced, records
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
 from detmon.formats.contract import STEM, Options, Reject
 from detmon.formats.inputs import PARQUET, Input
-from detmon.formats.lineshape import count
+from detmon.formats.lineshape import QUOTE, count
+from detmon.formats.objectlines import NEWLINE
 from detmon.formats.supervision_json import SUPERVISION
 
 if TYPE_CHECKING:
@@ -59,8 +61,12 @@ NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidenc
 CLASS_IDS = ("class_id", "category_id")
 TEXT, NUMBER = "text", "number"
 """What the cells of a column are."""
-BLOCK = 16 << 20
-"""Bytes of a CSV file that are parsed at once; each has dictionaries of its own."""
+BLOCK = 8 << 20
+"""Bytes of a text file in a piece; each has dictionaries of its own."""
+HELD = 256 << 20
+"""Bytes of a text file whose rows are all held at once; those of a larger one are read twice."""
+PIECE_ROWS, HELD_ROWS = 200_000, 4_000_000
+"""The same of a Parquet file, in rows."""
 
 
 ESCAPED = re.compile("[\udc80-\udcff]")
@@ -79,6 +85,10 @@ class Columns:
     def mapping(self) -> dict[str, str]:
         """Field → column, for people."""
         return {**self.fields, **({"bbox": ",".join(self.box)} if self.box else {})}
+
+    def grouped(self) -> Columns:
+        """Only what says which rows belong to one record."""
+        return Columns({name: column for name, column in self.fields.items() if name in GROUPED})
 
 
 def columns_of(names: Sequence[str], options: Options, name: str) -> Columns:
@@ -162,6 +172,7 @@ class FlatCsv:
         self.mapping: dict[str, str] = {}
         self.known: tuple[str, ...] = ()
         """Columns that are used beside those of the mapping."""
+        self._two_names = TwoNames()
 
     def fits(self, head: bytes) -> bool:
         """Text that is no JSON."""
@@ -191,15 +202,20 @@ class FlatCsv:
         if options.image_is_file:
             yield from self._read_each(source, mark, has_header=has_header)
         else:
-            cells = parsed(source.whole(), self.names, mark, self._kinds(), has_header=has_header)
-            yield from records(self._rows(cells, has_header=has_header))
 
-    def _kinds(self) -> dict[str, str]:
+            def rows_of(piece: Piece, keys_only: bool) -> BoxRows:
+                columns = self.columns.grouped() if keys_only else self.columns
+                cells = parsed(piece, self.names, mark, self._kinds(columns), has_header=has_header)
+                return self._rows(cells, columns, has_header=has_header and piece.line == 1)
+
+            yield from in_pieces(source, rows_of)
+
+    def _kinds(self, columns: Columns) -> dict[str, str]:
         """What is read in each column that is needed."""
-        fields, box = self.columns.fields, self.columns.box
+        fields, box = columns.fields, columns.box
         numbers = {*(box if len(box) == 4 else ()), *(fields[target] for target in NUMBERS if target in fields)}
         texts = {*(box if len(box) == 1 else ()), *(fields[target] for target in fields if target not in NUMBERS)}
-        texts |= {name for name in self.names if name.casefold() in CLASS_IDS}
+        texts |= {name for name in self.names if "label" in fields and name.casefold() in CLASS_IDS}
         return {name: TEXT if name in texts else NUMBER for name in self.names if name in texts | numbers}
 
     def _read_each(self, source: Input, mark: str, *, has_header: bool) -> Iterator[Chunk]:
@@ -207,14 +223,14 @@ class FlatCsv:
         files = source.each()
         while some := list(islice(files, FILES)):
             cells = _of_each(some, self.names, mark, has_header=has_header)
-            yield from records(self._rows(cells, has_header=has_header))
+            yield from records(self._rows(cells, self.columns, has_header=has_header))
 
-    def _rows(self, cells: Cells, *, has_header: bool) -> BoxRows:
-        found, faults = _cells_as_columns(cells.table, self.columns)
+    def _rows(self, cells: Cells, columns: Columns, *, has_header: bool) -> BoxRows:
+        found, faults = _cells_as_columns(cells.table, columns)
         used = {*self.columns.fields.values(), *self.columns.box, *self.known}
         unknown = [name for name in self.names if name not in used] if has_header else []
         seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
-        seen += _two_names(cells.table, self.columns)
+        seen += self._two_names(cells, columns)
         return BoxRows(found, cells.line, cells.raw, faults, cells.rejects, seen)
 
 
@@ -281,23 +297,96 @@ def _cells_as_columns(table: pa.Table, columns: Columns) -> tuple[dict[str, pa.A
     return found, faults
 
 
-def _two_names(table: pa.Table, columns: Columns) -> list[Seen]:
-    """Class ids that go with two labels: probably two models in one log."""
-    import pyarrow as pa
+class TwoNames:
+    """Class ids that go with two labels: probably two models in one log. Told once."""
 
-    label = columns.fields.get("label")
-    number = next((name for name in table.column_names if name.casefold() in CLASS_IDS), None)
-    if label is None or number is None or label == number:
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}
+        self._found_at: int | None = None
+
+    def __call__(self, cells: Cells, columns: Columns) -> list[Seen]:
+        """What was found in these rows; nothing once it was in rows before."""
+        import pyarrow as pa
+
+        table, first = cells.table, int(cells.line[0]) if len(cells.line) else 0
+        label = columns.fields.get("label")
+        number = next((name for name in table.column_names if name.casefold() in CLASS_IDS), None)
+        told = self._found_at not in (None, first)
+        if told or label is None or number is None or label == number:
+            return []
+        text = pa.string()
+        both = pa.table({number: table[number].cast(text), label: table[label].cast(text)})
+        for row in both.group_by([number, label], use_threads=False).aggregate([]).to_pylist():
+            known = self._labels.setdefault(row[number], row[label])
+            if None not in row.values() and known != row[label]:
+                what = f"id {row[number]} is both {known} and {row[label]}: two models? hint: --map model_id=COLUMN"
+                self._found_at = first
+                return [Seen("two_names", what)]
         return []
-    names: dict[str, str] = {}
-    text = pa.string()
-    both = pa.table({number: table[number].cast(text), label: table[label].cast(text)})
-    for row in both.group_by([number, label], use_threads=False).aggregate([]).to_pylist():
-        known = names.setdefault(row[number], row[label])
-        if None not in row.values() and known != row[label]:
-            what = f"id {row[number]} is both {known} and {row[label]}: two models? hint: --map model_id=COLUMN"
-            return [Seen("two_names", what)]
-    return []
+
+
+@dataclass
+class Piece:
+    """Whole rows of a text file: its bytes, the number of its first line, and how to get the bytes again."""
+
+    data: bytes
+    line: int
+    again: Callable[[], bytes]
+
+
+RowsOf = Callable[[Piece, bool], BoxRows]
+"""The rows of a piece; or only what says which record they belong to."""
+
+
+def in_pieces(source: Input, rows_of: RowsOf) -> Iterator[Chunk]:
+    """The records of a text file with a row a box."""
+    file = source.as_file()
+    size = os.fstat(file.fileno()).st_size
+    yield from pieced(partial(_pieces, file, size, rows_of), large=size > HELD)
+
+
+def _pieces(file: BinaryIO, end: int, rows_of: RowsOf, keys_only: bool) -> Iterator[BoxRows]:
+    """The rows of a file up to byte `end`. The last run of a piece is read again, with the next."""
+
+    def read(start: int, size: int) -> bytes:
+        file.seek(start)
+        return file.read(size)
+
+    start, line, size = 0, 1, BLOCK
+    while start < end:
+        data = read(start, min(size, end - start))
+        if start + len(data) < end:
+            data = data[: _whole_rows(data)]
+        if not data:  # not one row
+            size *= 2
+            continue
+        rows = rows_of(Piece(data, line, partial(read, start, len(data))), keys_only)
+        last = start + len(data) >= end
+        kept = len(rows.line) if last or not len(rows.line) else rows.last_run
+        if kept < min(len(rows.line), 1):  # all of it is one record
+            size *= 2
+            continue
+        lines, size = count(data, NEWLINE), BLOCK
+        used = len(data)
+        if kept < len(rows.line):
+            lines_left = line + lines - int(rows.line[kept])
+            for _ in range(lines_left + 1):
+                used = data.rfind(b"\n", 0, used)
+            used, lines = used + 1, lines - lines_left
+            rows = rows.head(kept)
+        start, line = start + used, line + lines
+        yield rows
+
+
+def _whole_rows(data: bytes) -> int:
+    """Where the last line of a text ends that does not end within quotes."""
+    end = data.rfind(b"\n") + 1
+    quotes = count(memoryview(data)[:end], QUOTE) if b'"' in data else 0
+    while quotes % 2:
+        before = data.rfind(b"\n", 0, end - 1) + 1
+        quotes -= data.count(b'"', before, end)
+        end = before
+    return end
 
 
 @dataclass
@@ -310,7 +399,7 @@ class Cells:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def parsed(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str], *, has_header: bool) -> Cells:
+def parsed(piece: Piece, names: list[str], mark: str, kinds: Mapping[str, str], *, has_header: bool) -> Cells:
     """The columns of `kinds`: numbers, or text (dictionaries: a value that is in many rows is kept once).
 
     Where a number is none, all of them come as text; where a row has another number of cells (it is rejected), or is
@@ -318,17 +407,22 @@ def parsed(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str], *
     """
     import numpy as np
 
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if mark == " ":
-        data = b"\n".join(b" ".join(line.split()) for line in data.splitlines())
+    data = _normal(piece.data, mark)
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
-    first = 2 if has_header else 1
-    lines = count(data, ord("\n")) + (not data.endswith(b"\n"))
+    skipped = int(has_header and piece.line == 1)
+    lines = count(data, NEWLINE) + (not data.endswith(b"\n"))
     for wanted in (kinds, dict.fromkeys(kinds, TEXT)):
-        table = _columns(data, unique, mark, wanted, skipped=first - 1)
-        if table is not None and table.num_rows == lines - first + 1:
-            return Cells(table, np.arange(first, lines + 1), _Lines(data, first))
-    return _parsed_slowly(data, unique, mark, has_header=has_header)
+        table = _columns(data, unique, mark, wanted, skipped=skipped)
+        if table is not None and table.num_rows == lines - skipped:
+            numbers = np.arange(piece.line + skipped, piece.line + lines)
+            return Cells(table, numbers, _Lines(piece.again, mark, skipped))
+    return _parsed_slowly(data, unique, mark, piece.line, has_header=has_header)
+
+
+def _normal(data: bytes, mark: str) -> bytes:
+    """Without byte-order mark; one space between cells where any number of them is."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    return b"\n".join(b" ".join(line.split()) for line in data.splitlines()) if mark == " " else data
 
 
 def _columns(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str], *, skipped: int) -> pa.Table | None:
@@ -337,7 +431,7 @@ def _columns(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str],
     import pyarrow.csv as pc
 
     types = {TEXT: pa.dictionary(pa.int32(), pa.string()), NUMBER: pa.float64()}
-    read = pc.ReadOptions(column_names=names, skip_rows=skipped, use_threads=False, block_size=BLOCK)
+    read = pc.ReadOptions(column_names=names, skip_rows=skipped, use_threads=False, block_size=max(len(data), 1))
     parse = pc.ParseOptions(delimiter=mark, newlines_in_values=b'"' in data)
     convert = pc.ConvertOptions(
         column_types={name: types[kind] for name, kind in kinds.items()},
@@ -352,31 +446,35 @@ def _columns(data: bytes, names: list[str], mark: str, kinds: Mapping[str, str],
 
 
 class _Lines:
-    """The lines of a text, by their number from `first` on."""
+    """The lines of a text, which is read again when the first is asked for; `skipped` of them are no rows."""
 
-    def __init__(self, data: bytes, first: int) -> None:
-        self._data = data
-        self._first = first
+    def __init__(self, again: Callable[[], bytes], mark: str, skipped: int) -> None:
+        self._again = again
+        self._mark = mark
+        self._skipped = skipped
 
     def __call__(self, rows: Sequence[int]) -> list[str]:
-        ends = self._ends
-        spans = ((ends[row + self._first - 1] + 1, ends[row + self._first]) for row in rows)
+        data, ends = self._data, self._ends
+        spans = ((ends[row + self._skipped] + 1, ends[row + self._skipped + 1]) for row in rows)
         return [
-            self._data[begin : min(end, begin + 4 * RAW_KEPT)].decode("utf-8", "replace").rstrip("\r")
-            for begin, end in spans
+            data[begin : min(end, begin + 4 * RAW_KEPT)].decode("utf-8", "replace").rstrip("\r") for begin, end in spans
         ]
+
+    @cached_property
+    def _data(self) -> bytes:
+        return _normal(self._again(), self._mark)
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
         """Where lines end, with that before the first."""
         import numpy as np
 
-        found = np.flatnonzero(np.frombuffer(self._data, np.uint8) == ord("\n"))
+        found = np.flatnonzero(np.frombuffer(self._data, np.uint8) == NEWLINE)
         return np.concatenate([[-1], found, [len(self._data)]])
 
 
-def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool) -> Cells:
-    """The same, cell by cell, with exact lines."""
+def _parsed_slowly(data: bytes, names: list[str], mark: str, line: int, *, has_header: bool) -> Cells:
+    """The same, cell by cell, with exact lines; `line` is the number of the first."""
     import numpy as np
     import pyarrow as pa
 
@@ -384,11 +482,11 @@ def _parsed_slowly(data: bytes, names: list[str], mark: str, *, has_header: bool
     lines: list[int] = []
     tables = [pa.table({name: pa.array([], pa.string()) for name in names})]
     rejects: list[Reject] = []
-    for found in _cells(data, len(names), mark, has_header=has_header):
+    for found in _cells(data, len(names), mark, has_header=has_header, header_left=has_header and line == 1):
         if isinstance(found, Reject):
-            rejects.append(found)
+            rejects.append(replace(found, line=found.line + line - 1))
             continue
-        lines.append(found[0])
+        lines.append(found[0] + line - 1)
         rows.append(found[1])
         if len(rows) == ROWS:
             tables.append(_as_table(rows, names))
@@ -408,7 +506,7 @@ def _of_each(files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *,
         stem = PurePath(name).stem
         before = len(rows), len(rejects)
         data = data.removeprefix(b"\xef\xbb\xbf")
-        for found in _cells(data, len(names), mark, has_header=has_header):
+        for found in _cells(data, len(names), mark, has_header=has_header, header_left=has_header):
             if isinstance(found, Reject):
                 rejects.append(replace(found, raw=f"{stem}{mark}{found.raw}"[:RAW_KEPT]))
             else:
@@ -421,7 +519,9 @@ def _of_each(files: Sequence[tuple[str, bytes]], names: list[str], mark: str, *,
     return Cells(table, np.array(lines, np.int64), row_texts(table, mark), rejects)
 
 
-def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[tuple[int, list[str | None]] | Reject]:
+def _cells(
+    data: bytes, width: int, mark: str, *, has_header: bool, header_left: bool
+) -> Iterator[tuple[int, list[str | None]] | Reject]:
     """The line and the cells of each row; one with another number of cells, or that is not UTF-8, is rejected."""
     text = data.decode("utf-8", "surrogateescape")
     damaged = ESCAPED.search(text) is not None
@@ -430,7 +530,7 @@ def _cells(data: bytes, width: int, mark: str, *, has_header: bool) -> Iterator[
         return mark.join(cells).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:RAW_KEPT]
 
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-    before, header_left = 0, has_header
+    before = 0
     while True:
         line = before + 1
         try:
@@ -472,6 +572,8 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     import pyarrow as pa
 
+    if column.num_chunks == 1:
+        return column.chunk(0)
     whole = column.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         return pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
@@ -587,30 +689,69 @@ class FlatParquet:
 
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """The records of the whole file."""
-        import numpy as np
+        from detmon.formats.parquet import open_parquet
+
+        path = str(source.as_path())
+        n = open_parquet(path, source.name).metadata.num_rows
+        yield from pieced(partial(self._pieces, path, source.name, n), large=n > HELD_ROWS)
+
+    def _pieces(self, path: str, name: str, n: int, keys_only: bool) -> Iterator[BoxRows]:
+        """The `n` rows of a file. The last run of a piece goes to the next."""
         import pyarrow as pa
 
-        from detmon.formats.chunk import rows_as_json
-        from detmon.formats.parquet import read_columns
+        from detmon.formats.parquet import open_parquet, tables
 
-        wanted = [*self.columns.fields.values(), *self.columns.box]
-        texts = [column for target, column in self.columns.fields.items() if target not in NUMBERS]
-        table = read_columns(str(source.as_path()), source.name, wanted, repeated=texts)
-        n = table.num_rows
-        faults: dict[int, tuple[str | None, str, str]] = {}
-        found: dict[str, Any] = {"label": pa.nulls(n, pa.string())}
-        for target, column in self.columns.fields.items():
-            values = _plain(table[column]) if target in NUMBERS else whole(table[column])
-            found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
-            if target == "confidence" and pa.types.is_string(values.type):
-                there = values.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
-                faults.update((int(row), (target, "wrong_type", "`confidence` is text")) for row in there)
-        found.update(_sides(table, self.columns, faults))
-        for name in ("confidence", *SIDES):
-            found.setdefault(name, pa.nulls(n, pa.float64()))
-        shown = table.append_column("line", pa.array(np.arange(n)))
-        rows = BoxRows(found, np.arange(1, n + 1), lambda some: rows_as_json(shown, some), faults)
-        yield from records(rows)
+        columns = self.columns.grouped() if keys_only else self.columns
+        texts = [column for target, column in columns.fields.items() if target not in NUMBERS]
+        wanted = [*columns.fields.values(), *columns.box]
+        left: list[pa.Table] = []
+        line, least = 1, 0
+        for table in tables(open_parquet(path, name, texts), wanted, name, PIECE_ROWS):
+            table = pa.concat_tables([*left, table])
+            end = line + table.num_rows > n
+            if table.num_rows < least and not end:
+                left = [table]
+                continue
+            rows = _table_rows(table, columns, line)
+            kept = table.num_rows if end else rows.last_run
+            least = 0 if kept else 2 * table.num_rows  # all of it is one record
+            left, line = [_compact(table.slice(kept))] if kept else [table], line + kept
+            if kept:
+                yield rows if end else rows.head(kept)
+
+
+def _table_rows(table: pa.Table, columns: Columns, line: int) -> BoxRows:
+    """The rows of a table, of which `line` is the number of the first."""
+    import numpy as np
+    import pyarrow as pa
+
+    from detmon.formats.chunk import rows_as_json
+
+    n = table.num_rows
+    faults: dict[int, tuple[str | None, str, str]] = {}
+    found: dict[str, Any] = {"label": pa.nulls(n, pa.string())}
+    for target, column in columns.fields.items():
+        values = _plain(table[column]) if target in NUMBERS else whole(table[column])
+        found[target] = to_numbers(values, target, faults) if target in NUMBERS else values
+        if target == "confidence" and pa.types.is_string(values.type):
+            there = values.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+            faults.update((int(row), (target, "wrong_type", "`confidence` is text")) for row in there)
+    found.update(_sides(table, columns, faults))
+    for name in ("confidence", *SIDES):
+        found.setdefault(name, pa.nulls(n, pa.float64()))
+    shown = table.append_column("line", pa.array(np.arange(n)))
+    return BoxRows(found, np.arange(line, line + n), lambda some: rows_as_json(shown, some), faults)
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    """A few rows, with no value in their dictionaries that is not in the rows."""
+    import pyarrow as pa
+
+    for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
+        if pa.types.is_dictionary(kind):
+            values = whole(table[name]).dictionary_decode()
+            table = table.set_column(place, name, values.dictionary_encode())
+    return table
 
 
 def _plain(column: Any) -> Any:

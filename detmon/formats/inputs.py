@@ -36,6 +36,7 @@ class Input:
         self.follow = source.follow
         self.live = source.stream is not None or source.follow
         self._spool: Any = None
+        self._copy: BinaryIO | None = None
         self._raw = self._file = self._open(source)
         self._fd = _descriptor(self._raw) if self.live else None
         self._kept = b""
@@ -185,12 +186,19 @@ class Input:
             self._spool.flush()
         return Path(self._spool.name)
 
+    def as_file(self) -> BinaryIO:
+        """The same, opened; it goes with this object too."""
+        if self._copy is None:
+            self._copy = self.as_path().open("rb")
+        return self._copy
+
     def close(self) -> None:
         """Let go of files; a stream that was handed in stays open."""
         if self.path is not None:
             self._file.close()
-        if self._spool is not None:
-            self._spool.close()
+        for file in (self._copy, self._spool):
+            if file is not None:
+                file.close()
 
 
 class _Rejoined(io.RawIOBase):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detmon.errors import InputRefused
-from detmon.formats.boxrows import SIDES, BoxRows, records
+from detmon.formats.boxrows import SIDES, BoxRows
 from detmon.formats.chunk import Chunk
 from detmon.formats.contract import Options
-from detmon.formats.flat import NUMBER, FlatCsv, delimiter, header, parsed, to_numbers, whole
+from detmon.formats.flat import NUMBER, Cells, FlatCsv, Piece, delimiter, header, in_pieces, parsed, to_numbers, whole
 from detmon.formats.inputs import Input
 
 if TYPE_CHECKING:
@@ -70,13 +70,27 @@ class Mot(FlatCsv):
 
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """The records of the whole file."""
+        names = [f"#{k}" for k in range(1, len(header(source.head, source.name)) + 1)]
+        mark = delimiter(source.head, source.name)
+
+        def rows_of(piece: Piece, keys_only: bool) -> BoxRows:
+            if keys_only:
+                cells = parsed(piece, names, mark, {names[0]: NUMBER}, has_header=False)
+                return BoxRows(
+                    {"image_id": to_numbers(whole(cells.table[names[0]]), "image_id", {})}, cells.line, cells.raw
+                )
+            return self._boxes(
+                parsed(piece, names, mark, dict.fromkeys(names[:7], NUMBER), has_header=False), names, options
+            )
+
+        yield from in_pieces(source, rows_of)
+
+    def _boxes(self, cells: Cells, names: list[str], options: Options) -> BoxRows:
+        """The rows of a piece."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        names = [f"#{k}" for k in range(1, len(header(source.head, source.name)) + 1)]
-        mark = delimiter(source.head, source.name)
-        cells = parsed(source.whole(), names, mark, dict.fromkeys(names[:7], NUMBER), has_header=False)
         faults: dict[int, tuple[str | None, str, str]] = {}
         fields = zip(("image_id", "track_id", *SIDES, "confidence"), names, strict=False)
         found = {name: to_numbers(whole(cells.table[column]), name, faults) for name, column in fields}
@@ -95,7 +109,7 @@ class Mot(FlatCsv):
                 np.zeros(len(frame), np.int32), pa.array([options.label], pa.string())
             ),
         }
-        yield from records(BoxRows(columns, cells.line, cells.raw, faults, cells.rejects))
+        return BoxRows(columns, cells.line, cells.raw, faults, cells.rejects)
 
 
 def _named(numbers: pa.Array, name: Callable[[float], str | None]) -> pa.Array:

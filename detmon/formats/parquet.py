@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-ROWS = 125_000
-"""Records of a chunk."""
+ROWS = 30_000
+"""Records of a chunk: few enough for its arrays to reuse the memory of the one before."""
 MOST_BOXES = 1_000_000
 """Boxes of a chunk, about: row groups with many boxes an image are read in smaller pieces."""
 
@@ -81,12 +81,12 @@ def read_columns(path: str, name: str, columns: list[str] | None, repeated: Coll
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
 
 
-def tables(file: pq.ParquetFile, columns: list[str], name: str) -> Iterator[pa.Table]:
-    """Some columns, in pieces of bounded size; OperationError when the file is damaged."""
+def tables(file: pq.ParquetFile, columns: list[str], name: str, rows: int | None = None) -> Iterator[pa.Table]:
+    """Some columns, in pieces of bounded size (`rows`, if given); OperationError when the file is damaged."""
     import pyarrow as pa
 
     try:
-        for batch in file.iter_batches(batch_size=_rows(file), columns=columns):
+        for batch in file.iter_batches(batch_size=rows or _rows(file), columns=columns):
             batch.validate(full=True)
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from detmon.formats.boxrows import BoxRows
 from detmon.formats.contract import Options
-from detmon.formats.flat import Cells, FlatCsv, header, whole
+from detmon.formats.flat import Cells, Columns, FlatCsv, header, whole
 from detmon.formats.inputs import Input
 from detmon.formats.supervision_json import CORNERS, SUPERVISION
 
@@ -34,13 +34,13 @@ class SupervisionCsv(FlatCsv):
         self.known = ("class_id",)
         return options
 
-    def _rows(self, cells: Cells, *, has_header: bool) -> BoxRows:
+    def _rows(self, cells: Cells, columns: Columns, *, has_header: bool) -> BoxRows:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        rows = super()._rows(cells, has_header=has_header)
+        rows = super()._rows(cells, columns, has_header=has_header)
         label = rows.columns["label"]
-        if self.columns.fields["label"] != "class_name" or not label.null_count:
+        if columns.fields.get("label") != "class_name" or not label.null_count:
             return rows
         texts = (column.cast(pa.string()) for column in (label, whole(cells.table["class_id"])))
         return replace(rows, columns={**rows.columns, "label": pc.coalesce(*texts)})
