@@ -1094,16 +1094,16 @@ class Client:
 
         from detmon.quality import show
 
-        model_id = self._as_registered(wanted)
+        registered = self._as_registered(wanted)
         with TemporaryDirectory(prefix="detmon-") as folder:
             store = Store(Path(folder) / "log.duckdb")
-            rejected = self._reader({"model": model_id, **given}).store(store, named)
+            rejected = self._reader({"model": registered, **given}).store(store, named)
             if rejected:
                 self._note(f"{rejected:,} records of {', '.join(named)} could not be used")
             if not store.path.exists():
                 raise UsageError(f"no predictions in {', '.join(named)}")
             with store.reading() as con:
-                model = models.of_log(con, model_id, ", ".join(named))
+                model = models.of_log(con, wanted, registered, ", ".join(named))
                 report = show.show(con, model.id, times.ALWAYS, settings)
                 return against.added_to(report, con, times.ALWAYS) if against else report
 

@@ -93,19 +93,22 @@ def chosen(con: Connection, id_or_name: str | None) -> Model:
     return models[0]
 
 
-def of_log(con: Connection, id_or_name: str | None, log: str) -> Model:
-    """The model of an unstored log: the one that was named, or the only one. Raises UsageError."""
+def of_log(con: Connection, wanted: str | None, registered: str | None, log: str) -> Model:
+    """The model of an unstored log: the one that was named, or the only one. Raises UsageError.
+
+    `registered`: the id of the model that is `wanted` where it is known by a name or an alias.
+    """
     listed = every(con)
     known = ", ".join(model.id for model in listed)
-    if id_or_name is None and len(listed) == 1:
-        return listed[0]
-    if id_or_name is None:
+    if wanted is None and len(listed) != 1:
         raise UsageError(f"which model? {log} has predictions of {known}", "--model names one")
-    fitting = [model for model in listed if id_or_name in (model.id, model.name)]
+    for model in listed:
+        if wanted in (None, model.id):
+            return model
+    fitting = [model for model in listed if registered == model.id or wanted == model.name]
     if len(fitting) != 1:
-        raise UsageError(
-            f"{log} has predictions of {known}, not of {id_or_name!r}", "--model (in a gate: model) names one"
-        )
+        hint = "--model (in a gate: model) names one"
+        raise UsageError(f"{log} has predictions of {known}, not of {wanted!r}", hint)
     return fitting[0]
 
 
