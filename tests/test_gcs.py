@@ -129,12 +129,14 @@ def test_a_server_that_is_not_there(detmon: Shell, bucket: Bucket, monkeypatch: 
     assert "planted" not in failed.err
 
 
-def test_an_object_that_changes_while_it_is_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_changes_while_it_is_read(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(buckets, "BLOCK", 100_000)
     bucket.content["log.jsonl"] = LOG
     (found,) = buckets.objects("gs://logs/log.jsonl")
     bucket.content["log.jsonl"] = LOG[: len(LOG) // 2]
-    with Path("copy").open("wb") as file, pytest.raises(Exception, match="was changed while it was read"):
+    with (tmp_path / "copy").open("wb") as file, pytest.raises(Exception, match="was changed while it was read"):
         found.fetch(file, None)
 
 
