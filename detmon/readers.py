@@ -23,6 +23,7 @@ READERS = (
     ("supervision-csv", "supervision_csv:SupervisionCsv"),
     ("flat", "flat:FlatCsv"),
     ("flat", "flat:FlatParquet"),
+    ("flat", "flat_json:FlatJson"),
     ("mot", "mot:Mot"),
     ("ultralytics-txt", "savetxt:SaveTxt"),
 )

@@ -59,6 +59,8 @@ DATASET = {
 HOME = {"frame": 0, "found": [{"x": 1061, "y": 316, "w": 51, "h": 33, "prob": 0.29, "name": "car"}]}
 MAP = {"image_id": "frame", "detections": "found", "detections.bbox": "x,y,w,h", "detections.confidence": "prob",
        "detections.label": "name"}  # fmt: skip
+BOXES = [{"image": f"{k}.jpg", "ts": 1_763_625_600 + k, "label": "car", "score": 0.9, "x1": 1, "y1": 2, "x2": 30,
+          "y2": 40} for k in range(5)]  # fmt: skip
 MANY = 4
 """Good records beside a damaged one: a log of which most is bad would be refused as a whole."""
 GOOD = [FIRST, SECOND] * MANY
@@ -121,6 +123,8 @@ def samples() -> list[Sample]:
         Sample("flat", CSV.replace(b",", b"\t")),
         Sample("flat", _parquet({"image_id": "a", "timestamp": START, "label": "car", "confidence": 0.5,
                                  "x1": 1.0, "y1": 2.0, "x2": 30.0, "y2": 40.0})),
+        Sample("flat", lines(*BOXES)),
+        Sample("flat", json.dumps(BOXES).encode()),
         Sample("mot", b"1,-1,10,20,100,60,0.91,-1,-1,-1\n2,3,10,20,100,60,0.9,-1,-1,-1\n" * MANY, {"fps": 25.0}),
         Sample("ultralytics-txt", b"2 0.5 0.5 0.2 0.1 0.9134\n0 0.25 0.5 0.5 0.5 0.5 7\n" * MANY,
                beside=b"0 0.5 0.5 0.2 0.1 0.9\n"),

@@ -124,6 +124,14 @@ FLAT_BAD = (
     (having(x2="nan"), "bbox", "bad_box"),
     LATE,
 )
+FLAT_OBJECT_BAD = (
+    (having(confidence="high"), "confidence", "wrong_type"),
+    (having(confidence=1.63), "confidence", "score_range"),
+    (having(label=""), "label", "bad_text"),
+    (having(x2=None), "bbox", "bad_box"),
+    (having(y1=[1]), "bbox", "wrong_type"),
+    LATE,
+)
 RESULT_BAD = (
     (having(score=1.63), "confidence", "score_range"),
     (having(bbox=[1, 2, 3]), "bbox", "bad_box"),
@@ -229,6 +237,8 @@ KINDS = {
         ((having(confidence=1.63), "confidence", "score_range"), (having(label=None), "label", "missing_field"),
          (having(x2=None), "bbox", "bad_box"), LATE),
     ),
+    "flat lines": Kind("flat", flat, lines, (BROKEN, *FLAT_OBJECT_BAD)),
+    "flat array": Kind("flat", flat, array, FLAT_OBJECT_BAD),
     "mot": Kind(
         "mot", mot, bare_table,
         ((having(**{"#7": 1.63}), "confidence", "score_range"), (having(**{"#5": "wide"}), "bbox", "wrong_type"),

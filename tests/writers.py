@@ -413,6 +413,17 @@ def flat_parquet(log: Log, folder: Path) -> tuple[Path, Options]:
     return folder / "flat.parquet", {}
 
 
+def flat_lines(log: Log, folder: Path) -> tuple[Path, Options]:
+    rows = (
+        {key: value for key, value in row.items() if value is not None or key not in OPTIONAL} for row in _flat(log)
+    )
+    return _lines(folder / "boxes.jsonl", rows), {}
+
+
+def flat_array(log: Log, folder: Path) -> tuple[Path, Options]:
+    return _array(folder / "boxes.json", _flat(log)), {}
+
+
 FPS = 8
 
 
@@ -484,6 +495,8 @@ WRITERS = [
     Writer("CSV", ("flat:FlatCsv",), flat_csv),
     Writer("TSV", ("flat:FlatCsv",), flat_tsv),
     Writer("flat Parquet", ("flat:FlatParquet",), flat_parquet),
+    Writer("flat JSON Lines", ("flat_json:FlatJson",), flat_lines),
+    Writer("flat array", ("flat_json:FlatJson",), flat_array),
     Writer("MOT", ("mot:Mot",), mot, ("image_width", "image_height"), (), models=False, made=frames),
     Writer("save_txt", ("savetxt:SaveTxt",), save_txt, LISTED, (), True, False, False, False, stems, 0.01),
 ]

@@ -226,7 +226,7 @@ class FlatCsv:
             yield from records(self._rows(cells, self.columns, has_header=has_header))
 
     def _rows(self, cells: Cells, columns: Columns, *, has_header: bool) -> BoxRows:
-        found, faults = _cells_as_columns(cells.table, columns)
+        found, faults = columns_as_fields(cells.table, columns)
         used = {*self.columns.fields.values(), *self.columns.box, *self.known}
         unknown = [name for name in self.names if name not in used] if has_header else []
         seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
@@ -280,7 +280,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _cells_as_columns(table: pa.Table, columns: Columns) -> tuple[dict[str, pa.Array], dict[int, Any]]:
+def columns_as_fields(table: pa.Table, columns: Columns) -> tuple[dict[str, pa.Array], dict[int, Any]]:
     """Fields of records and boxes, and the faults of rows."""
     import pyarrow as pa
 

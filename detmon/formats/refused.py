@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from detmon.errors import InputRefused
@@ -100,7 +100,9 @@ def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:
         )
     suggested = maps(objects.first_objects(data.head))
     if suggested is None:
-        return None
+        unscored = _boxes_of(found) == {"label": True, "confidence": False, "bbox": True}
+        how = "--log-format flat --map confidence=KEY"
+        return InputRefused(f"{data.name}: {ANNOTATIONS}", how, code="no_scores") if unscored else None
     options, scored = suggested
     if not scored:
         return InputRefused(f"{data.name}: {ANNOTATIONS}", f"where it is a log: {options}", code="no_scores")
@@ -119,9 +121,7 @@ def _columns(data: Input, names: list[str]) -> InputRefused | None:
     folded = {name.strip().casefold() for name in names}
     if folded >= {"url", "bytes", "req_type", "id"}:
         return not_yet(data.name, "kserve")
-    boxed = "bbox" in folded or any(set(group) <= folded for group in BOXES)
-    labelled = bool(folded & {"label", *ALIASES["label"]})
-    scored = bool(folded & {"confidence", *ALIASES["confidence"]})
+    labelled, scored, boxed = _boxes_of(names).values()
     if boxed and labelled and not scored:
         return InputRefused(f"{data.name}: {ANNOTATIONS}", "--map confidence=COLUMN", code="no_scores")
     counted = any(name.endswith(("count", "counts")) or name.startswith("num_") for name in folded)
@@ -131,8 +131,15 @@ def _columns(data: Input, names: list[str]) -> InputRefused | None:
         what = f"{data.name}: the first line is no header, it has {len(names)} numbers"
         return InputRefused(what, "--map FIELD=#N for each field (#1 is the first column)", code="no_header")
     if data.head.startswith(PARQUET) or (len(names) > 2 and all(map(NAME.fullmatch, names))):
-        return _unmapped(data, names, {"label": labelled, "confidence": scored, "bbox": boxed})
+        return _unmapped(data, names, _boxes_of(names))
     return None
+
+
+def _boxes_of(names: Iterable[str]) -> dict[str, bool]:
+    """What a box needs, and whether columns of these names hold it."""
+    folded = {name.strip().casefold() for name in names}
+    found = {target: bool(folded & {target, *ALIASES[target]}) for target in ("label", "confidence")}
+    return {**found, "bbox": "bbox" in folded or any(set(group) <= folded for group in BOXES)}
 
 
 def _unmapped(data: Input, names: list[str], found: Mapping[str, bool]) -> InputRefused:

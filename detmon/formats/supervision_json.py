@@ -71,7 +71,7 @@ class _Rows:
         found = {key: None if value == "" else value for key, value in item.items()}
         row: dict[str, Any] = {}
         try:
-            row.update((name, _text(objects.at(found, path), name)) for name, path in self._texts.items())
+            row.update((name, text_of(objects.at(found, path), name)) for name, path in self._texts.items())
             row["label"] = row["label"] or self._label(found)
             row.update((name, objects.number(objects.value(found, path), name)) for name, path in self._numbers.items())
         except objects.Unusable as fault:
@@ -105,7 +105,7 @@ class _Rows:
         )
 
 
-def _text(value: Any, name: str) -> str | None:
+def text_of(value: Any, name: str) -> str | None:
     """A text; a number as a time is one too."""
     is_number = isinstance(value, float) and name == "timestamp"
     return str(value) if is_number else objects.text(value, name)
