@@ -480,6 +480,7 @@ class FormatReader(Protocol):
     | `frame_prefix` | none | what stands before the number in a frame's image id; may be set by `prepare` |
     | `from_zero` | False | class ids begin at 0, as lists of names do; else ids without a 0 need `--category-offset` |
     | `per_image` | False | a file is an image, its folder one log: `source.each()` gives name and bytes of each |
+    | `may_map` | any | the fields that `--map` may say; a log with another map is of another format |
     | `takes_stem` | False | the reader honours `--map image_id=@stem` |
     | `fits(head)` | True | whether `--log-format` may insist on the format for a log that begins so |
     | `prepare(source, options)` | options | called before `read`: settles what is read, returns what is said beside |

@@ -109,6 +109,8 @@ def test_categories(ids: list[int], names: int, offset: int, hint: str | None) -
         (10**14, None),
         (10**15, "microseconds"),
         (10**17 - 10**9, "microseconds"),
+        (10**18, "nanoseconds"),
+        (9 * 10**18 - 10**12, "nanoseconds"),
         (10**17, None),
     ],
 )

@@ -226,6 +226,8 @@ LOGS: dict[str, tuple[Case, Case]] = {
                        folder("0 .5 .5 .1 .1 .9", beside={"labels/a_1.txt": ""}, names="a_{}.txt", fps=25)),
     "outlines": (folder("0 .1 .1 .2 .2 .3 .1 .9", "0 .1 .1 .2 .2 .3 .1 .9"),
                  folder("0 .1 .1 .2 .2 .3 7", "0 .1 .1 .2 .2 .3 8")),
+    "one_file_a_class": (log("".join(f"img_{k} 0.5 1 2 30 40\n" for k in range(4)), "a.txt", **START),
+                         log("car1 0.5 1 2 30 40\n" * 4, "a.txt", **START)),
     "one_file_an_image": (log("car 0.5 1 2 30 40\n", "a.txt", **START),
                           log("car 0.5 1 2 30 40\n", "a.txt", **START, box_format="xyxy",
                               map={"image_id": "@stem", "label": "#1", "confidence": "#2", "bbox": "#3,#4,#5,#6"})),

@@ -102,9 +102,25 @@ def test_the_sixth_field(tmp_path: Path) -> None:
     assert boxes(f"{box} 0.9 7", f"{box} 0.5") == [(0.9, "7"), (0.5, None)]
     assert boxes(f"{box} 1 7", f"{box} 1") == [(1.0, "7"), (1.0, None)]
     assert boxes(box) == [(None, None)]
+    assert boxes(f"{box} 1\n{box} 1", f"{box} 1") == [(1.0, None)] * 3
+    assert boxes(f"{box} 0\n{box} 0") == [(0.0, None)] * 2
     with pytest.raises(InputRefused, match="confidence or a track id") as refused:
         boxes(f"{box} 0.9", f"{box} 7")
     assert (refused.value.code, refused.value.hint) == ("sixth_field", "write with save_conf=True")
+
+
+def test_ones_that_may_be_scores_or_tracks(tmp_path: Path) -> None:
+    """One box an image, and every sixth number 1: a saturated model, or one object that is tracked?"""
+    path = written(tmp_path / "l", {f"{k}.txt": "0 0.5 0.5 0.2 0.1 1\n" for k in range(3)})
+    with pytest.raises(InputRefused, match="All are 1") as refused:
+        folder(path, start=NOON, image_size=(100, 100))
+    assert (refused.value.code, refused.value.exit_code) == ("sixth_field", 2)
+    for field, found in (("confidence", (1.0, None)), ("track_id", (None, "1"))):
+        assert f"--map {field}=#6" in str(refused.value.hint)
+        taken = folder(path, start=NOON, image_size=(100, 100), map={field: "#6"})
+        assert {(box["confidence"], box["track_id"]) for row in taken.rows for box in row["detections"]} == {found}
+    with pytest.raises(UsageError, match="only what the sixth number is"):
+        folder(path, start=NOON, image_size=(100, 100), map={"confidence": "#7"})
 
 
 def test_five_fields_are_taken_without_confidence(tmp_path: Path) -> None:

@@ -452,3 +452,88 @@ def test_a_list_of_images_in_many_shapes(take: Take, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no column image_id"):
         (tmp_path / "list.jsonl").write_text('{"picture": "a.jpg"}\n')
         take(log, images=tmp_path / "list.jsonl")
+
+
+# --- as data frames and other programs write them -------------------------------------------------------------------
+
+
+def test_class_ids_that_a_data_frame_made_fractions(take: Take, tmp_path: Path) -> None:
+    content = table([*HEADER[:2], "class_id", *HEADER[3:]], [*ROW[:2], "1.0", *ROW[3:]])
+    assert "label_is_number" in take(content, "a.csv", model="m", map={"label": "class_id"}).codes
+    (tmp_path / "names.txt").write_text("car\ntruck\n")
+    named = take(
+        content, "a.csv", model="m", map={"label": "class_id"}, categories=tmp_path / "names.txt", category_offset=0
+    )
+    assert [box["label"] for box in named.rows[0]["detections"]] == ["truck"]
+
+
+def test_a_header_with_a_space_after_each_comma(take: Take) -> None:
+    taken = take(b"\n".join(line.replace(b",", b", ") for line in table(HEADER, ROW).splitlines()), "a.csv", model="m")
+    assert [(row["image_id"], row["detections"][0]["label"]) for row in taken.rows] == [("a.jpg", "car")]
+
+
+def test_the_index_of_a_data_frame(take: Take) -> None:
+    taken = take(table(["", *HEADER], [0, *ROW]), "a.csv", model="m")
+    assert taken.warnings["unknown_field"].message == "column 1, which has no name, is not used"
+
+
+def test_a_class_beside_its_name(take: Take) -> None:
+    content = table(["class", "name", *HEADER[:2], *HEADER[3:]], [2, "car", *ROW[:2], *ROW[3:]])
+    with pytest.raises(InputRefused) as refused:
+        take(content, "a.csv", model="m")
+    assert (refused.value.code, refused.value.hint) == ("two_columns", "--map label=name")
+
+
+def test_numbers_of_any_width_in_parquet(take: Take, tmp_path: Path) -> None:
+    decimals = [pa.array([value]).cast(pa.decimal128(25, 2)) for value in ROW[4:]]
+    sides = dict(zip(HEADER[4:], decimals, strict=True))
+    for score in (pa.array([0.5]).cast(pa.decimal128(5, 4)), pa.array([0.5], pa.float32()).cast(pa.float16())):
+        content = pa.table(
+            {
+                "image_id": pa.array(["a.jpg"], pa.large_string()).dictionary_encode(),
+                "timestamp": pa.array([START], pa.timestamp("ns", "UTC")),
+                "label": ["car"],
+                "confidence": score,
+                **sides,
+            }
+        )
+        pq.write_table(content, tmp_path / "a.parquet")
+        (row,) = take(tmp_path / "a.parquet", model="m").rows
+        assert (row["image_id"], row["detections"][0]["confidence"]) == ("a.jpg", 0.5)
+
+
+def test_a_map_is_never_ignored(take: Take) -> None:
+    """Rows that look like MOT's, whose second column is the class."""
+    rows = b"1,3,10,20,110,80,0.9\n1,5,10,20,110,80,0.8\n"
+    said = {"image_id": "#1", "label": "#2", "bbox": "#3,#4,#5,#6", "confidence": "#7"}
+    taken = take(rows, "det.txt", model="m", map=said, box_format="xyxy", start=START)
+    assert taken.reading.format == "flat"
+    assert [box["label"] for box in taken.rows[0]["detections"]] == ["3", "5"]
+    with pytest.raises(UsageError, match="mot has its fields in fixed places"):
+        take(rows, "det.txt", model="m", map=said, log_format="mot", start=START)
+    results = json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]).encode()
+    with pytest.raises(UsageError, match="coco-results has its fields"):
+        take(results, "r.json", model="m", map={"confidence": "p"}, start=START)
+
+
+def test_an_object_with_the_images_as_keys(take: Take) -> None:
+    found = {"a.jpg": [{"label": "car", "score": 0.5, "box": [1, 2, 3, 4]}], "b.jpg": []}
+    with pytest.raises(InputRefused, match="the images as its keys"):
+        take(json.dumps(found).encode(), "r.json", model="m", start=START)
+
+
+def test_an_envelope_is_proposed_with_all_it_holds(take: Take) -> None:
+    detections = [{"label": "car", "confidence": 0.5, "bbox": [1, 2, 30, 40]}]
+    inside = {"model_id": "m", "timestamp": "2026-11-20T08:00:00Z", "image_id": "a", "latency_ms": 9}
+    with pytest.raises(InputRefused) as refused:
+        take(lines({"topic": "t", "timestamp": 1, "value": {**inside, "detections": detections}}))
+    proposed = str(refused.value.hint).split()
+    said = [word for word in proposed if "=" in word]
+    assert sorted(said) == sorted(f"{name}=value.{name}" for name in (*inside, "detections"))
+
+
+def test_one_object_over_many_lines(take: Take) -> None:
+    record = {"model_id": "m", "timestamp": "2026-11-20T08:00:00Z", "image_id": "a", "detections": []}
+    with pytest.raises(InputRefused) as refused:
+        take(json.dumps(record, indent=2).encode())
+    assert "jq -c" in str(refused.value.hint)

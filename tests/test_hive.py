@@ -59,3 +59,15 @@ def test_the_partition_without_value_says_nothing(detmon: Shell) -> None:
     (folder / "part.jsonl").write_bytes(lines({**BARE, "model_id": "a@1"}))
     detmon("ingest", "logs")
     assert detmon("sql", "SELECT source FROM predictions", "--json").json == [{"source": None}]
+
+
+def test_what_spark_leaves_beside_its_data_is_no_log(detmon: Shell) -> None:
+    part = detmon.folder / "logs" / "source=cam 1" / "part-0.jsonl"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(lines({**BARE, "model_id": "a@1"}))
+    for name in ("_SUCCESS", "_committed_1", "_started_1", "source=cam 1/.part-0.jsonl.crc", "_delta_log/0.json"):
+        path = detmon.folder / "logs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"added":["part-0"]}')
+    (file,) = detmon("ingest", "logs", "--json").json["files"]
+    assert (file["path"], file["status"]) == ("logs/source=cam 1/part-0.jsonl", "taken")

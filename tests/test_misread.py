@@ -139,6 +139,7 @@ TIMES: dict[str, tuple[Callable[[re.Match[str]], str], str | None]] = {
     "seconds": (lambda t: repr(moment(t)), None),
     "milliseconds": (lambda t: str(round(moment(t) * 1e3)), None),
     "microseconds": (lambda t: str(round(moment(t) * 1e6)), None),
+    "nanoseconds": (lambda t: str(round(moment(t) * 1e6) * 1000), None),
 }
 
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, UsageError
 from detmon.formats.contract import NO_ROOM, Fetched
+from detmon.formats.hive import may_be_log
 from detmon.times import naive_utc
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ GOOGLE_SECONDS = 20.0
 NAMES = ("AWS_", "GS_", "GOOGLE_", "STORAGE_", "HOME")
 """How the variables begin that say who asks, and whom."""
 MAGIC = re.compile(r"[*?[]")
-MARKERS = ("_SUCCESS", "_committed_*", "_started_*")
-"""What writers leave beside their data."""
 SAID = {
     "NO_SUCH_BUCKET|NoSuchBucket": ("there is no such bucket", "check its name{endpoint}"),
     "REQUEST_TIME_TOO_SKEWED|RequestTimeTooSkewed": (
@@ -146,7 +145,7 @@ def _below(files: FileSystem, folder: str) -> list[FileInfo]:
     from pyarrow.fs import FileSelector
 
     listed = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
-    return [info for info in listed if info.is_file and _wanted(info.path.removeprefix(folder))]
+    return [info for info in listed if info.is_file and may_be_log(info.path.removeprefix(folder))]
 
 
 def _matching(files: FileSystem, folder: str, parts: list[str]) -> Iterator[FileInfo]:
@@ -162,7 +161,7 @@ def _matching(files: FileSystem, folder: str, parts: list[str]) -> Iterator[File
         yield from _listed(files, folder, _expression(parts) + ("" if "**" in parts else "(/.*)?"))
     else:
         for info in files.get_file_info(FileSelector(folder, allow_not_found=True)):
-            if not fnmatchcase(info.base_name, first) or not _wanted(info.base_name):
+            if not fnmatchcase(info.base_name, first) or not may_be_log(info.base_name):
                 continue
             if info.is_file and not rest:
                 yield info
@@ -186,11 +185,6 @@ def _expression(parts: list[str]) -> str:
 def _choice(one: str) -> str:
     inner = one[1:-1].replace("\\", r"\\").replace("[", r"\[")
     return f"[^{inner[1:]}]" if inner.startswith("!") and len(inner) > 1 else f"[{inner}]"
-
-
-def _wanted(path: str) -> bool:
-    parts = path.split("/")
-    return not any(part.startswith(".") for part in parts) and not any(fnmatchcase(parts[-1], one) for one in MARKERS)
 
 
 def _files(scheme: str, bucket: str) -> Any:

@@ -23,6 +23,7 @@ class CocoResults:
     """An array with one object a box."""
 
     denominator = "unknown"
+    may_map = ()
     names_classes = True
     file_names = False
 
@@ -56,6 +57,7 @@ class CocoDataset:
     """One object with images, annotations that have scores, and categories."""
 
     denominator = "known"
+    may_map = ()
     unit = "annotation"
     names_classes = True
 

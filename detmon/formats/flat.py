@@ -17,7 +17,7 @@ from detmon.errors import InputRefused, UsageError
 from detmon.formats.boxrows import GROUPED, SIDES, BoxRows, pieced, records
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen
 from detmon.formats.contract import STEM, Options, Reject
-from detmon.formats.inputs import PARQUET, Input
+from detmon.formats.inputs import LONGEST_HEAD, PARQUET, Input
 from detmon.formats.lineshape import QUOTE, count
 from detmon.formats.objectlines import NEWLINE
 from detmon.formats.supervision_json import SUPERVISION
@@ -59,6 +59,8 @@ ROWS = 50_000
 """Rows that are read cell by cell before they are put into columns."""
 NUMBERS = ("confidence", "image_width", "image_height", "latency_ms", "confidence_floor", *SIDES)
 CLASS_IDS = ("class_id", "category_id")
+SPACED = ", "
+"""Between cells, where a space follows each comma."""
 TEXT, NUMBER = "text", "number"
 """What the cells of a column are."""
 BLOCK = 8 << 20
@@ -105,7 +107,7 @@ def columns_of(names: Sequence[str], options: Options, name: str) -> Columns:
         if len(present) > 1:
             raise InputRefused(
                 f"{name}: `{'` and `'.join(present)}` could both be {target}",
-                f"--map {target}={present[0]}",
+                f"--map {target}={_named(present)}",
                 code="two_columns",
             )
         if present and target == "bbox":
@@ -129,6 +131,11 @@ def columns_of(names: Sequence[str], options: Options, name: str) -> Columns:
     if not found.box:
         _find_box(found, folded, options, name)
     return found
+
+
+def _named(columns: Sequence[str]) -> str:
+    """The likelier of two columns: `class` beside another is the number of the class that the other names."""
+    return next(column for column in columns if column.strip().casefold() != "class")
 
 
 def _find_box(found: Columns, folded: Mapping[str, str], options: Options, name: str) -> None:
@@ -197,7 +204,7 @@ class FlatCsv:
 
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """The records of the whole file."""
-        mark = delimiter(source.head, source.name)
+        mark = separator(source.head, source.name)
         has_header = not _numbered(options)
         if options.image_is_file:
             yield from self._read_each(source, mark, has_header=has_header)
@@ -228,23 +235,35 @@ class FlatCsv:
     def _rows(self, cells: Cells, columns: Columns, *, has_header: bool) -> BoxRows:
         found, faults = columns_as_fields(cells.table, columns)
         used = {*self.columns.fields.values(), *self.columns.box, *self.known}
-        unknown = [name for name in self.names if name not in used] if has_header else []
-        seen = [Seen("unknown_field", f"column `{name}` is not used") for name in unknown]
+        unknown = [(k, name) for k, name in enumerate(self.names, 1) if name not in used] if has_header else []
+        shown = [f"`{name}`" if name.strip() else f"{k}, which has no name," for k, name in unknown]
+        seen = [Seen("unknown_field", f"column {column} is not used") for column in shown]
         seen += self._two_names(cells, columns)
         return BoxRows(found, cells.line, cells.raw, faults, cells.rejects, seen)
 
 
 def header(head: bytes, path: str) -> list[str]:
     """The cells of the first line."""
-    text = head.decode("utf-8", "replace").lstrip("\ufeff")
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    mark = delimiter(head, path)
+    line = first_line(head)
+    mark = separator(head, path)
     if mark == " ":
         return line.split()
     try:
-        return next(csv.reader([line], delimiter=mark), [])
+        return next(csv.reader([line], delimiter=mark[0], skipinitialspace=mark == SPACED), [])
     except csv.Error:
         return []
+
+
+def first_line(data: bytes) -> str:
+    """The first line that has something in it."""
+    text = data[:LONGEST_HEAD].decode("utf-8", "replace").lstrip("\ufeff")
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def separator(head: bytes, path: str) -> str:
+    """The delimiter, or SPACED where a space follows each comma of the first line: it belongs to no cell."""
+    line, mark = first_line(head), delimiter(head, path)
+    return SPACED if mark == "," and 0 < line.count(",") == line.count(SPACED) else mark
 
 
 def delimiter(head: bytes, path: str) -> str:
@@ -411,6 +430,8 @@ def parsed(piece: Piece, names: list[str], mark: str, kinds: Mapping[str, str], 
     unique = [f"{name}\0{k}" if name in names[:k] else name for k, name in enumerate(names)]
     skipped = int(has_header and piece.line == 1)
     lines = count(data, NEWLINE) + (not data.endswith(b"\n"))
+    if mark == SPACED:
+        return _parsed_slowly(data, unique, mark, piece.line, has_header=has_header)
     for wanted in (kinds, dict.fromkeys(kinds, TEXT)):
         table = _columns(data, unique, mark, wanted, skipped=skipped)
         if table is not None and table.num_rows == lines - skipped:
@@ -529,7 +550,7 @@ def _cells(
     def shown(cells: list[str]) -> str:
         return mark.join(cells).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:RAW_KEPT]
 
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark[0], skipinitialspace=mark == SPACED)
     before = 0
     while True:
         line = before + 1
@@ -599,8 +620,9 @@ def to_numbers(values: pa.Array, name: str, faults: dict[int, Any]) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if not pa.types.is_string(values.type):
-        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type):
-            return values.cast(pa.float64())
+        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+        if any(of(values.type) for of in kinds):
+            return values.cast(pa.float64(), safe=False)
         for row in range(len(values)):
             if values[row].is_valid:
                 faults.setdefault(row, (shown, "wrong_type", f"`{shown}` is {values.type}"))

@@ -36,8 +36,13 @@ class Instants:
     units: frozenset[str] = frozenset()
 
 
-EPOCHS = (("seconds", 1e9, 1e11, 1_000_000), ("milliseconds", 1e12, 1e14, 1_000), ("microseconds", 1e15, 1e17, 1))
-"""Unit, smallest and largest number read as it, microseconds each: the ranges do not meet."""
+EPOCHS = (
+    ("seconds", 1e9, 1e11, 1),
+    ("milliseconds", 1e12, 1e14, 1_000),
+    ("microseconds", 1e15, 1e17, 1_000_000),
+    ("nanoseconds", 1e18, 9e18, 1_000_000_000),
+)
+"""Unit, smallest and largest number read as it, how many make a second: the ranges do not meet."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _SLASHED = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{4}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -135,9 +140,9 @@ def _text(value: str | None) -> tuple[int, State, str | None]:
 
 def _number(text: str) -> tuple[int, State, str | None]:
     value = float(text)
-    for unit, low, high, scale in EPOCHS:
+    for unit, low, high, per_second in EPOCHS:
         if low <= value < high:
-            micros = round(value * scale) if "." in text else int(text) * scale
+            micros = round(value * (1e6 / per_second)) if "." in text else int(text) * 1_000_000 // per_second
             return micros, State.ok, unit
     return 0, State.unreadable, None
 
@@ -148,12 +153,13 @@ def _epochs(values: NDArray[np.floating[Any]], exact: NDArray[np.int64] | None) 
     state = np.where(np.isnan(values), State.missing, State.unreadable).astype(np.uint8)
     micros = np.zeros(len(values), np.int64)
     units = []
-    for unit, low, high, scale in EPOCHS:
+    for unit, low, high, per_second in EPOCHS:
         with np.errstate(invalid="ignore"):
             fits = (values >= low) & (values < high)
         if fits.any():
-            whole = np.rint(values[fits] * scale).astype(np.int64) if exact is None else exact[fits] * scale
-            micros[fits] = whole
+            many, less = max(1_000_000 // per_second, 1), max(per_second // 1_000_000, 1)
+            rounded = np.rint(values[fits] * (1e6 / per_second)).astype(np.int64)
+            micros[fits] = rounded if exact is None else exact[fits] * many // less
             state[fits] = State.ok
             units.append(unit)
     return Instants(micros, state, 0, frozenset(units))

@@ -26,6 +26,7 @@ class Mot(FlatCsv):
     """One row a box, frames counted from 1."""
 
     first_frame = 1
+    may_map = ()
 
     def sniff(self, head: bytes, path: str) -> str | None:
         """Rows of 7 to 10 numbers, a frame and an id first."""

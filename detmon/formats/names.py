@@ -12,6 +12,8 @@ from typing import Any
 from detmon.errors import UsageError
 from detmon.formats.remote import opened
 
+_CLASS_ID = re.compile(r"(-?\d+)(?:\.0+)?", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Names:
@@ -23,6 +25,12 @@ class Names:
     def name(self, number: int, offset: int) -> str | None:
         """The name of a class id, or None."""
         return self.by_id.get(number + offset if self.listed else number)
+
+
+def class_id(label: str | None) -> int | None:
+    """The number that a label is, also written as a fraction (`2.0`, as data frames do); None for a name."""
+    found = _CLASS_ID.fullmatch(label or "")
+    return int(found[1]) if found else None
 
 
 def read_names(path: Path | str) -> Names:

@@ -20,13 +20,13 @@ from detmon.formats.instants import State
 from detmon.formats.names import read_names
 from detmon.formats.objects import container
 from detmon.formats.refused import ONE_AN_IMAGE
-from detmon.formats.registry import Recognised, reader_failed, recognise
+from detmon.formats.registry import Recognised, reader_failed, recognise, unmappable
 from detmon.formats.stored import stored
 from detmon.formats.supply import Supply, check_options, image_ids
 from detmon.plugins import own_formats
 
 if TYPE_CHECKING:
-    from detmon.formats.registry import Readers
+    from detmon.formats.registry import Readers, unmappable
 
 LINE = "line"
 CURES = {
@@ -80,6 +80,9 @@ class OpenReading:
         reader = recognised.reader
         if options.image_is_file and reader is not None and not getattr(reader, "takes_stem", False):
             raise UsageError(f"--map image_id={STEM}: {self.format} names its images itself", "text and CSV files only")
+        if fixed := unmappable(reader, options):
+            what = f"--map {fixed[0]}={options.map[fixed[0]]}: {self.format} has its fields in fixed places"
+            raise UsageError(what, "leave out --map, or say what it describes: --log-format flat")
         prepare = getattr(reader, "prepare", None)
         options = prepare(data, options) if prepare is not None else options
         aliases = [f"{name} = {column}" for name, column in getattr(reader, "mapping", {}).items() if name != column]
@@ -213,7 +216,9 @@ class OpenReading:
                 cures = [CURES[name] for name in lacking or [first.field or ""] if name in CURES]
                 if lacking:
                     what = f"{bad} of {read} records unusable: " + ", ".join(f"no `{name}`" for name in lacking)
-            raise InputRefused(f"{self.name}: {what}", "; ".join(cures) or None, code="mostly_bad", curable=bool(cures))
+            spread = first.code == "bad_json" and self._data.head.lstrip()[:2] in (b"{\n", b"{\r")
+            hint = "; ".join(cures) or ("write one JSON object a line: jq -c . FILE" if spread else None)
+            raise InputRefused(f"{self.name}: {what}", hint, code="mostly_bad", curable=bool(cures))
 
     def _id_findings(self, samples: list[Frame]) -> list[Finding]:
         if self._images is None:

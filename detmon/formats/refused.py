@@ -12,7 +12,7 @@ from detmon.formats.contract import STEM
 from detmon.formats.flat import ALIASES, BOXES, delimiter, header
 from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.savetxt import outlines
-from detmon.formats.suggest import maps
+from detmon.formats.suggest import images_as_keys, maps
 
 PICTURE = "ingest the log of what was found in it"
 LINES = "write JSON Lines: docs/serving.md"
@@ -27,6 +27,7 @@ NO_LOGS = (
     (0, b"\xfd7zXZ", "compressed with xz", "unpack it, or use gzip or zstd"),
     (0, b"\x89PNG", "a picture", PICTURE),
     (0, b"\xff\xd8\xff", "a picture", PICTURE),
+    (0, b"ARROW1", "an Arrow (Feather) file", "write Parquet"),
     (0, b"%PDF", "a PDF", None),
     (0, b"\x80\x02", "a Python pickle", LINES),
     (0, b"\x80\x03", "a Python pickle", LINES),
@@ -99,6 +100,13 @@ def _other_json(data: Input, found: dict[str, Any]) -> InputRefused | None:
             curable=False,
         )
     suggested = maps(objects.first_objects(data.head))
+    if suggested is None and images_as_keys(found):
+        return InputRefused(
+            f"{data.name}: one object with the images as its keys",
+            'write one object an image: {"image_id": KEY, "detections": […], …}',
+            code="unknown_format",
+            curable=False,
+        )
     if suggested is None:
         unscored = _boxes_of(found) == {"label": True, "confidence": False, "bbox": True}
         how = "--log-format flat --map confidence=KEY"
@@ -160,6 +168,10 @@ def _separated(data: Input) -> InputRefused | None:
         return InputRefused(
             what, "write it with commas and decimal points (sep=',', decimal='.')", code="semicolons", curable=False
         )
+    if _of_a_class(data):
+        what = f"{data.name}: the name of an image, a score and a box a line: one file a class?"
+        hint = "put the classes into one file, with a column that tells them apart: docs/formats.md"
+        return InputRefused(what, hint, code="one_file_a_class", curable=False)
     words = labelled_words(data)
     if words:
         where = LABELLED[len(words)]
@@ -181,8 +193,16 @@ def labelled_words(data: Input) -> list[str]:
     """The words of the first line, where they are a label and numbers, as in files of one image each; else none."""
     first = next((line for line in data.head.decode("utf-8", "replace").splitlines() if line.strip()), "")
     words = first.split()
-    told = delimiter(data.head, data.name) == " " and len(words) in LABELLED
+    told = delimiter(data.head, data.name) == " " and len(words) in LABELLED and not _of_a_class(data)
     return words if told and not _all_numbers(words[:1]) and _all_numbers(words[1:4]) else []
+
+
+def _of_a_class(data: Input) -> bool:
+    """Whether lines are `IMAGE SCORE X1 Y1 X2 Y2`, as VOC has them, a file a class: most first words differ."""
+    lines = [line.split() for line in data.head.decode("utf-8", "replace").splitlines()[:-1]]
+    images = {words[0] for words in lines if words and re.search(r"\d", words[0])}
+    rows = all(len(words) == 6 and words[0] in images and _all_numbers(words[1:]) for words in lines)
+    return rows and len(lines) > 2 and len(images) > len(lines) / 2
 
 
 def _unscored(data: Input, where: str) -> InputRefused:

@@ -46,6 +46,9 @@ def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
         path = str(data.as_path())
         open_parquet(path, data.name)  # raises under the name that the user knows
     found, failed = _sniffed(data.head, path, readers if asked == "auto" else {asked: readers[asked]})
+    nested = data.head.startswith(PARQUET) or objects.container(data.head) is not None
+    if asked == "auto" and not nested:
+        found = [one for one in found if not unmappable(one.reader, options)]
     if len(found) > 1:
         names = " and ".join(one.name for one in found)
         raise InputRefused(f"{data.name}: reads as {names}", f"--log-format {found[0].name}", code="ambiguous_format")
@@ -54,7 +57,6 @@ def recognise(data: Input, options: Options, readers: Readers) -> Recognised:
     if asked != "auto":
         return _insisted(asked, data, readers)
     if options.map:
-        nested = data.head.startswith(PARQUET) or objects.container(data.head) is not None
         return _insisted("detmon" if nested else "flat", data, readers, "--map")
     raise refused_by_name(data) or failed or _unknown(data)
 
@@ -109,6 +111,12 @@ def _made(name: str, reader: AnyReader) -> Any:
         except (ImportError, AttributeError) as error:
             raise OperationError(f"the reader of {name} does not load: {error}", code="reader_failed") from None
     return found if hasattr(found, "sniff") and not isinstance(found, type) else found()
+
+
+def unmappable(reader: Any, options: Options) -> list[str]:
+    """The fields of the map that a reader would not look up."""
+    may_map = getattr(reader, "may_map", None)
+    return [] if may_map is None else [name for name in options.map if name not in may_map]
 
 
 def _insisted(name: str, data: Input, readers: Readers, because: str = "--log-format") -> Recognised:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detmon.errors import InputRefused
+from detmon.errors import InputRefused, UsageError
 from detmon.formats.boxrows import SIDES, BoxRows, records
 from detmon.formats.chunk import Chunk
 from detmon.formats.contract import Options
@@ -27,6 +27,8 @@ NAMES = ("data.yaml", "data.yml", "classes.txt")
 OUTLINES = "outlines"
 LOOKED_AT = 50
 """Lines that tell the format."""
+SIXTH = "#6"
+SETTLED = "--map confidence=#6 or --map track_id=#6"
 FRAME = re.compile(r"(.+_)(\d{1,15})")
 
 
@@ -35,6 +37,7 @@ class SaveTxt:
 
     denominator = "unknown"
     layout = "cxcywh-norm"
+    may_map = ("confidence", "track_id")
     per_image = True
     from_zero = True
 
@@ -74,7 +77,7 @@ class SaveTxt:
     def read(self, source: Input, options: Options) -> Iterator[Chunk]:
         """A record a file; an empty file is an image without detections."""
         files = ((name, data) for name, data in source.each() if name not in NAMES)
-        sixth = _Sixth(source.name)
+        sixth = _Sixth(source.name, options.map)
         while some := list(islice(files, FILES)):
             yield from records(_rows(some, sixth))
             sixth.sample = False
@@ -124,29 +127,38 @@ def _first_lines(head: bytes) -> list[list[bytes]]:
 class _Sixth:
     """What the word after the box is: `confidence` or `track`; None until a line has one."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, said: Mapping[str, str]) -> None:
         self.name = name
         self.sample = True
         self.meaning: str | None = None
+        for field, place in said.items():
+            if place != SIXTH or len(said) > 1:
+                raise UsageError(f"--map {field}={place}: only what the sixth number is can be said", SETTLED)
+            self.meaning = "track" if field == "track_id" else "confidence"
 
-    def settle(self, words: set[str], *, has_seventh: bool) -> None:
-        """Look at all sixth words of some files; raises InputRefused `sixth_field` while nothing is stored yet."""
+    def settle(self, words: set[str], *, repeated: bool, has_seventh: bool) -> None:
+        """Look at all sixth words of some files; raises InputRefused `sixth_field` while nothing is stored yet.
+
+        Of whole numbers, 0 and 1 are both: an image that has one of them twice tells that they are no track ids.
+        """
         if self.meaning is not None or not words:
             return
+        whole = all(word.isdecimal() for word in words)
+        odd = next((word for word in sorted(words) if not 0 <= _number(word) <= 1), None)
         if has_seventh:
             self.meaning = "confidence"
-        elif all(word.isdecimal() for word in words):
+        elif whole and odd is not None:
             self.meaning = "track"
-        elif all(0 <= _number(word) <= 1 for word in words) or not self.sample:
+        elif not self.sample or (odd is None and (repeated or not whole)):
             self.meaning = "confidence"
+        elif odd is None:
+            raise self._refused(f"All are {' or '.join(sorted(words))}", SETTLED, curable=True)
         else:
-            odd = next(word for word in sorted(words) if not 0 <= _number(word) <= 1)
-            raise InputRefused(
-                f"{self.name}: is the sixth number a confidence or a track id? It has fractions, and {odd}",
-                "write with save_conf=True",
-                code="sixth_field",
-                curable=False,
-            )
+            raise self._refused(f"It has fractions, and {odd}", "write with save_conf=True", curable=False)
+
+    def _refused(self, why: str, hint: str, *, curable: bool) -> InputRefused:
+        what = f"{self.name}: is the sixth number a confidence or a track id? {why}"
+        return InputRefused(what, hint, code="sixth_field", curable=curable)
 
 
 def _rows(files: Sequence[tuple[str, bytes]], sixth: _Sixth) -> BoxRows:
@@ -179,7 +191,12 @@ def _rows(files: Sequence[tuple[str, bytes]], sixth: _Sixth) -> BoxRows:
             for side, value in zip(sides, box if len(box) == 4 else [math.nan] * 4, strict=True):
                 side.append(value)
     good = [rest for row, rest in enumerate(words) if row not in faults]
-    sixth.settle({rest[0] for rest in good if rest}, has_seventh=any(len(rest) == 2 for rest in good))
+    told = [(owners[row], rest[0]) for row, rest in enumerate(words) if rest and row not in faults]
+    sixth.settle(
+        {word for _, word in told},
+        repeated=len(set(told)) < len(told),
+        has_seventh=any(len(rest) == 2 for rest in good),
+    )
     scores, tracks = _scores_and_tracks(words, sixth.meaning, faults)
     names = [_stem(name) for name, _ in files]
     empty = pa.array([label is None for label in labels])

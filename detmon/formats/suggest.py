@@ -12,6 +12,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "image_id": ("image_id", *ALIASES["image_id"], "name", "frame", "frame_id", "frame_index", "frameindex"),
     "timestamp": ("timestamp", *ALIASES["timestamp"]),
     "source": ("source", *ALIASES["source"]),
+    "model_id": ("model_id", *ALIASES["model_id"]),
+    **{name: (name,) for name in ("prediction_id", "image_width", "image_height", "latency_ms", "confidence_floor")},
     "label": ("label", *ALIASES["label"], "category", "cls", "class_id", "category_id"),
     "confidence": ("confidence", *ALIASES["confidence"]),
 }
@@ -21,8 +23,12 @@ SIDES: Mapping[tuple[str, str, str, str], str] = {
     ("center_x", "center_y", "width", "height"): "cxcywh",
     ("x_center", "y_center", "width", "height"): "cxcywh",
 }
+OF_RECORDS = tuple(name for name in NAMES if name not in ("label", "confidence"))
 WHOLE = ("bbox", "box", "rect", "xyxy", "xywh")
 """Keys of a whole box in a list of four."""
+
+
+_IMAGE = re.compile(r"\d+|.+\.(jpe?g|png|bmp|webp|tiff?)", re.IGNORECASE)
 
 
 def maps(found: Sequence[Mapping[str, Any]]) -> tuple[str, bool] | None:
@@ -31,10 +37,10 @@ def maps(found: Sequence[Mapping[str, Any]]) -> tuple[str, bool] | None:
         for path, boxes in _lists(one):
             leaves = dict(_leaves(boxes[0]))
             box = _box(leaves)
-            if box is None:
+            if box is None or _is_image(path):
                 continue
             record = {key: value for key, value in _leaves(one) if not isinstance(value, list)}
-            fields = {name: _named(record, NAMES[name]) for name in ("image_id", "timestamp", "source")}
+            fields = {name: _named(record, NAMES[name]) for name in OF_RECORDS}
             said = [f"--map {name}={key}" for name, key in fields.items() if key not in (None, name)]
             said += [f"--map detections={path}"] if path != "detections" else []
             inner = {name: _named(leaves, NAMES[name]) for name in ("label", "confidence")}
@@ -42,6 +48,16 @@ def maps(found: Sequence[Mapping[str, Any]]) -> tuple[str, bool] | None:
             if any(one.startswith("--map") for one in [*said, *box]):
                 return " ".join([*said, *box]), inner["confidence"] is not None
     return None
+
+
+def images_as_keys(found: Mapping[str, Any]) -> bool:
+    """Whether an object has the boxes of each image under its name: there is no path that leads to all of them."""
+    return any(_is_image(path) and _box(dict(_leaves(boxes[0]))) is not None for path, boxes in _lists(found))
+
+
+def _is_image(key: str) -> bool:
+    """Whether a key is the name of an image, or its number, and no field."""
+    return _IMAGE.fullmatch(key) is not None
 
 
 def _lists(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

@@ -11,7 +11,7 @@ from detmon.formats import ambiguity
 from detmon.formats.contract import Options
 from detmon.formats.frame import MOST_PIXELS, Frame
 from detmon.formats.instants import State
-from detmon.formats.names import Names
+from detmon.formats.names import Names, class_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,7 @@ class Supply:
 
         boxes = frame.boxes
         places, texts = boxes.kinds
-        numbers = {text: int(text) for text in texts if text is not None and text.isdecimal()}
+        numbers = {text: number for text in texts if text and (number := class_id(text)) is not None}
         offset = self.options.category_offset
         if names.listed and offset is None:
             self._judge_classes(frame, numbers, len(names.by_id))

@@ -12,6 +12,7 @@ from detmon.formats.chunk import RAW_KEPT, Seen
 from detmon.formats.contract import Reject, Warned
 from detmon.formats.frame import LARGEST, MOST_PIXELS, SMALLEST, Frame
 from detmon.formats.instants import State
+from detmon.formats.names import class_id
 from detmon.formats.supply import frame_numbers
 from detmon.times import EPOCH, format_instant
 
@@ -372,7 +373,7 @@ class Tally:
             numbers = frame_numbers(frame.texts["image_id"], self.frame_prefix)
             self.numbered = numbers is not None
             self.numbers.update(() if numbers is None else np.unique(numbers).tolist())
-        self.labels_are_numbers &= all((name or "").lstrip("-").isdigit() for name in boxes.kinds[1])
+        self.labels_are_numbers &= all(class_id(name) is not None for name in boxes.kinds[1])
 
     def warnings(self) -> list[Warned]:
         """All findings, one an entry."""

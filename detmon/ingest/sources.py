@@ -15,16 +15,11 @@ from typing import Any
 
 from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.formats.contract import Options, Source
-from detmon.formats.hive import by_folders
+from detmon.formats.hive import by_folders, may_be_log
 from detmon.formats.remote import find, is_remote
 from detmon.times import parse_instant, parse_zone
 
 STDIN = "-"
-BESIDE = {
-    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".mp4", ".avi", ".mov", ".mkv", ".yaml", ".yml",
-    ".ini", ".toml", ".md", ".pt", ".onnx", ".duckdb", ".wal",
-}  # fmt: skip
-"""Extensions of what lies beside logs in a folder, and is none."""
 CHOICES = {
     "bad_rows": ("quarantine", "fail"),
     "dedup": ("window", "full"),
@@ -94,7 +89,7 @@ def _files(folder: Path) -> Iterator[Path]:
     closed: list[Path] = []
     for place, _, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         for path in (Path(place, name) for name in names):
-            if _may_be_log(path.relative_to(folder)) and _is_file(path):
+            if may_be_log(path.relative_to(folder).as_posix()) and _is_file(path):
                 yield path
     yield from closed
 
@@ -104,11 +99,6 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return True
-
-
-def _may_be_log(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() not in BESIDE
 
 
 def said(source: Source, options: Options) -> dict[str, str]:

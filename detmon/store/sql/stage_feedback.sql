@@ -14,6 +14,7 @@ cells AS (
 read AS (
   SELECT *,
     CASE
+      WHEN epoch >= 1e18 AND epoch < 9e18 THEN make_timestamp(CAST(epoch / 1e3 AS BIGINT))
       WHEN epoch >= 1e15 AND epoch < 1e17 THEN make_timestamp(CAST(epoch AS BIGINT))
       WHEN epoch >= 1e12 AND epoch < 1e14 THEN make_timestamp(CAST(epoch * 1e3 AS BIGINT))
       WHEN epoch >= 1e9 AND epoch < 1e11 THEN make_timestamp(CAST(epoch * 1e6 AS BIGINT))
