@@ -507,7 +507,15 @@ def test_images_without_latency_have_none_in_the_sums(clinic: Clinic) -> None:
 
 def test_a_file_that_is_no_store(clinic: Clinic) -> None:
     (clinic.detmon.folder / "detmon.duckdb").write_text("image_id,label\n")
-    assert "not a detmon store" in clinic("--exit-code", code=1)["store_unreadable"]["message"]
+    assert "not a detmon store" in clinic(code=4)["store_unreadable"]["message"]
+
+
+def test_the_database_of_somebody_else(clinic: Clinic) -> None:
+    con = connect(clinic.detmon.folder / "detmon.duckdb")
+    con.execute("CREATE TABLE t(a INTEGER)")
+    con.close()
+    for options in ((), ("--exit-code",)):
+        assert "not a detmon store" in clinic(*options, code=4)["store_unreadable"]["message"]
 
 
 def test_a_damaged_store(clinic: Clinic) -> None:
@@ -517,7 +525,7 @@ def test_a_damaged_store(clinic: Clinic) -> None:
     for place in range(12_288, len(content), 997):
         content[place] ^= 0xFF
     path.write_bytes(content)
-    found = clinic("--exit-code", code=1)
+    found = clinic("--exit-code", code=4)
     assert {"store_unreadable", "store_damaged"} & set(found)
 
 

@@ -37,7 +37,7 @@ def doctor(
         output.line(f"ok: {'; '.join(one.message for one in well)}") if ctx.obj.verbosity > 0 else output.line(
             f"{len(well)} checks found nothing (-v names them)"
         )
-    raise typer.Exit(found.exit_code if exit_code else 0)
+    raise typer.Exit(found.exit_code if exit_code or found.exit_code == 4 else 0)
 
 
 def _show(findings: list[Finding]) -> None:

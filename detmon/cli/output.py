@@ -225,7 +225,7 @@ def _table(records: list[dict[str, Any]], columns: list[str]) -> None:
         table.add_row(*(Text(cell(record.get(column))) for column in columns))
     console.print(table)
     if left_out:
-        note(f"too narrow for {', '.join(left_out)}: --format csv shows all")
+        note(f"too narrow for {', '.join(left_out)}: --json shows all")
 
 
 def _filled(records: list[dict[str, Any]], columns: list[str]) -> list[str]:

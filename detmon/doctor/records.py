@@ -29,5 +29,7 @@ class Diagnosis(Record):
 
     @property
     def exit_code(self) -> int:
-        """1 when a warning or an error stands."""
+        """4 when the store could not be looked at, else 1 when a warning or an error stands."""
+        if any(finding.code in ("store_unreadable", "store_damaged") for finding in self.findings):
+            return 4
         return int(any(finding.level in ("error", "warning") for finding in self.findings))
