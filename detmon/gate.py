@@ -260,7 +260,7 @@ def _evaluate(check: Mapping[str, Any], model: str, asks: Asks) -> GateCheck:
     found = asks.evaluate(check.get("model") or model or None, check)
     name = check["metric"] + (f" of {check['label']}" if "label" in check else "")
     value = None if found.doubt else found.value
-    said = found.doubt or (f"{found.value:.4g}" if found.value is not None else "no value")
+    said = f"is not known, {found.doubt or 'no box is served'}" if value is None else f"{value:.4g}"
     return _compared(f"evaluate {name}", check, value, f"{name} {said}: {found.about}")
 
 

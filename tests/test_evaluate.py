@@ -396,3 +396,9 @@ def test_a_version_is_the_ground_truth_it_was_made_from(detmon: Shell, data: Pat
     ignored = any(one.get("iscrowd") for one in json.loads(gt.read_text())["annotations"])
     same = pytest.approx(figures(file), abs=1e-3)
     assert figures(version) == same or (ignored and version["map"] < file["map"])
+
+
+def test_a_model_that_serves_nothing(world: World) -> None:
+    world.log([dict(one, detections=[]) for one in world.records()])
+    assert "precision is not known, no box is served" in world.gate(3, metric="precision")["message"]
+    assert world.gate(metric="map50")["observed"] == 0
