@@ -91,3 +91,10 @@ def test_from_the_shell(detmon: Shell) -> None:
     done = detmon("ingest", "boxes.jsonl", "--model", "m")
     assert "confidence = score; image_id = image; timestamp = ts; bbox = x1,y1,x2,y2" in done.err
     assert "2 predictions with 3 detections" in done.err + done.out
+
+
+def test_a_preview_says_once_what_all_records_have(detmon: Shell) -> None:
+    (detmon.folder / "boxes.jsonl").write_bytes(lines({**BOX, "camera": "n"}, {**OTHER, "camera": "s"}))
+    shown = detmon("ingest", "boxes.jsonl", "--model", "m", "--dry-run").out.splitlines()
+    assert [line.split() for line in shown if line.startswith("model_id")] == [["model_id", "m"]]
+    assert [line.split()[-1] for line in shown[-2:]] == ["n", "s"]

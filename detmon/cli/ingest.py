@@ -129,9 +129,11 @@ def _show_preview(expected: Preview) -> None:
             continue
         about = {"format": file.format, "because": file.because, "status": file.status}
         counts = {"predictions": file.predictions, "detections": file.detections, "rejected": file.rejected}
-        output.pairs({**about, **{f"  {name}": column for name, column in file.mapping.items()}, **counts})
         shown = [{**record, "first_box": _first_box(record)} for record in file.records]
-        output.rows(shown, ["image_id", "ts", "first_box", "n_detections", "source", "model_id"], empty="no record")
+        alike = {name: shown[0][name] for name in ("model_id", "source") if len({one[name] for one in shown}) == 1}
+        output.pairs({**about, **{f"  {name}": column for name, column in file.mapping.items()}, **counts, **alike})
+        differ = [name for name in ("source", "model_id") if name not in alike]
+        output.rows(shown, ["image_id", "ts", "first_box", "n_detections", *differ], empty="no record")
     output.note("dry run: nothing was written")
 
 
