@@ -40,6 +40,26 @@ class BoxRows:
     faults: dict[int, tuple[str | None, str, str]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    _changes: dict[str, Flags] = field(default_factory=dict)
+
+    def changes(self, name: str) -> Flags:
+        """Where the value of a column differs from the one before."""
+        if name not in self._changes:
+            self._changes[name] = _changes(self.columns[name])
+        return self._changes[name]
+
+    @property
+    def runs(self) -> Places:
+        """Where rows begin that follow one another and belong to one record."""
+        import numpy as np
+
+        new = np.zeros(len(self.line), bool)
+        new[:1] = True
+        for name in _keys(self.columns):
+            new |= self.changes(name)
+        if "image_id" in self.columns and self.columns["image_id"].null_count:
+            new |= self.columns["image_id"].is_null().to_numpy(zero_copy_only=False)
+        return np.flatnonzero(new)
 
     def head(self, n: int) -> BoxRows:
         """The first `n` rows, and the rejects before the next."""
@@ -50,14 +70,8 @@ class BoxRows:
             line=self.line[:n],
             faults={row: fault for row, fault in self.faults.items() if row < n},
             rejects=[reject for reject in self.rejects if reject.line < end],
+            _changes={name: changed[:n] for name, changed in self._changes.items()},
         )
-
-    @property
-    def last_run(self) -> int:
-        """Where the rows begin that may belong to one record with the rows after these."""
-        n = len(self.line)
-        runs = _runs(self.columns, {name: _changes(self.columns[name]) for name in _keys(self.columns)}, n)
-        return int(runs[-1]) if n else 0
 
 
 def pieced(read: Callable[[bool], Iterator[BoxRows]], *, large: bool) -> Iterator[Chunk]:
@@ -67,10 +81,12 @@ def pieced(read: Callable[[bool], Iterator[BoxRows]], *, large: bool) -> Iterato
     all pieces become one. Whether they are is known when all were read: those of a `large` file are read twice.
     """
     if large:
-        found = read(False) if _apart(read(True)) else iter([_one_of(list(read(False)))])
+        alone = _ascending(read(True)) or _apart(read(True))
+        found = read(False) if alone else iter([_one_of(list(read(False)))])
     else:
         pieces = list(read(False))
-        found = _emptied(pieces if len(pieces) == 1 or _apart(iter(pieces)) else [_one_of(pieces)])
+        alone = len(pieces) == 1 or _ascending(iter(pieces)) or _apart(iter(pieces))
+        found = _emptied(pieces if alone else [_one_of(pieces)])
     for rows in found:
         yield from records(rows)
 
@@ -79,6 +95,26 @@ def _emptied(pieces: list[BoxRows]) -> Iterator[BoxRows]:
     """The pieces, none of them kept."""
     while pieces:
         yield pieces.pop(0)
+
+
+def _ascending(pieces: Iterator[BoxRows]) -> bool:
+    """Whether all times of a piece, as they are written, come after those of the one before: records cannot mix."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    largest = None
+    for rows in pieces:
+        times = rows.columns.get("timestamp")
+        if not len(rows.line):
+            continue
+        if times is None or times.null_count or pa.types.is_nested(times.type) or "prediction_id" in rows.columns:
+            return False
+        first = times.take(pa.array(rows.runs))
+        ends = pc.min_max(first.dictionary_decode() if pa.types.is_dictionary(first.type) else first).as_py()
+        if largest is not None and not largest < ends["min"]:
+            return False
+        largest = ends["max"]
+    return True
 
 
 def _apart(pieces: Iterator[BoxRows]) -> bool:
@@ -91,18 +127,15 @@ def _apart(pieces: Iterator[BoxRows]) -> bool:
     hashes = []
     with connect() as con:
         for rows in pieces:
-            n = len(rows.line)
-            keys = _keys(rows.columns)
-            runs = _runs(rows.columns, {name: _changes(rows.columns[name]) for name in keys}, n)
-            first = {name: rows.columns[name].take(pa.array(runs)) for name in keys}
+            runs = pa.array(rows.runs)
+            first = {name: rows.columns[name].take(runs) for name in _keys(rows.columns)}
             absent = {"image_id": pa.array([""] * len(runs), pa.string())}
             absent |= {name: pa.nulls(len(runs), pa.string()) for name in GROUPED if name != "image_id"}
             con.register("runs", pa.table({**absent, **first}))
-            found = con.sql(statement("hash_runs")).to_arrow_table().column(0).to_numpy()
+            hashes.append(np.unique(con.sql(statement("hash_runs")).to_arrow_table().column(0).to_numpy()))
             con.unregister("runs")
-            hashes.append(np.unique(found))
-    everything = np.sort(np.concatenate([*hashes, np.array([], np.uint64)]))
-    return not bool((everything[1:] == everything[:-1]).any())
+    found = np.sort(np.concatenate([*hashes, np.array([], np.uint64)]))
+    return not bool((found[1:] == found[:-1]).any())
 
 
 def _one_of(pieces: list[BoxRows]) -> BoxRows:
@@ -145,12 +178,10 @@ def records(rows: BoxRows) -> Iterator[Chunk]:
     seen, rejects = rows.seen, rows.rejects
     if not n and not rejects:
         return
-    changes = {name: _changes(rows.columns[name]) for name in RECORD if name in rows.columns}
-    order, starts = _groups(rows.columns, changes, n)
+    order, starts = _groups(rows)
     if order is not None:
         rows = _in_order(rows, order)
-        changes = {name: _changes(rows.columns[name]) for name in changes}
-    fields, disagree = _record_fields(rows.columns, changes, starts)
+    fields, disagree = _record_fields(rows, starts)
     if disagree:
         seen = [*seen, Seen("group_disagrees", "{n} records have rows that disagree: the first value taken", disagree)]
     count = len(starts) - 1
@@ -181,6 +212,7 @@ def _in_order(rows: BoxRows, order: Places) -> BoxRows:
         line=rows.line[order],
         raw=lambda some: rows.raw(order[list(some)].tolist()),
         faults={int(place[row]): fault for row, fault in rows.faults.items()},
+        _changes={},
     )
 
 
@@ -272,20 +304,7 @@ def _keys(columns: Mapping[str, pa.Array]) -> list[str]:
     return [name for name in GROUPED if name in columns]
 
 
-def _runs(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> Places:
-    """Where rows begin that follow one another and belong to one record."""
-    import numpy as np
-
-    new = np.zeros(n, bool)
-    new[:1] = True
-    for name in _keys(columns):
-        new |= changes[name]
-    if "image_id" in columns and columns["image_id"].null_count:
-        new |= columns["image_id"].is_null().to_numpy(zero_copy_only=False)
-    return np.flatnonzero(new)
-
-
-def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: int) -> tuple[Places | None, Places]:
+def _groups(rows: BoxRows) -> tuple[Places | None, Places]:
     """The order of the rows that puts each record's side by side (None: they are), and where each record starts then.
 
     Runs of equal rows are compared by their first rows. Rows that do not say which image they are of stand alone.
@@ -293,7 +312,7 @@ def _groups(columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], n: in
     import numpy as np
     import pyarrow as pa
 
-    runs = _runs(columns, changes, n)
+    n, runs, columns = len(rows.line), rows.runs, rows.columns
     group, count = _numbered({name: columns[name].take(pa.array(runs)) for name in _keys(columns)}, len(runs))
     new = np.diff(group, prepend=-1) != 0
     runs, group = runs[new], group[new]
@@ -344,9 +363,7 @@ def _codes(column: pa.Array) -> Places:
     return codes
 
 
-def _record_fields(
-    columns: Mapping[str, pa.Array], changes: Mapping[str, Flags], starts: Places
-) -> tuple[dict[str, Any], int]:
+def _record_fields(rows: BoxRows, starts: Places) -> tuple[dict[str, Any], int]:
     """The first value of each record's fields, and how many records have rows that disagree."""
     import numpy as np
     import pyarrow as pa
@@ -354,8 +371,8 @@ def _record_fields(
     count = len(starts) - 1
     fields = {}
     disagree = np.zeros(count, bool)
-    for name, changed in changes.items():
-        column = columns[name]
+    for name in (name for name in RECORD if name in rows.columns):
+        column, changed = rows.columns[name], rows.changes(name)
         changed[starts[:-1]] = False
         if changed.any():
             fields[name], differs = _first_values(column, starts)

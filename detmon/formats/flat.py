@@ -381,7 +381,7 @@ def _pieces(file: BinaryIO, end: int, rows_of: RowsOf, keys_only: bool) -> Itera
             continue
         rows = rows_of(Piece(data, line, partial(read, start, len(data))), keys_only)
         last = start + len(data) >= end
-        kept = len(rows.line) if last or not len(rows.line) else rows.last_run
+        kept = len(rows.line) if last or not len(rows.line) else int(rows.runs[-1])
         if kept < min(len(rows.line), 1):  # all of it is one record
             size *= 2
             continue
@@ -730,12 +730,13 @@ class FlatParquet:
         line, least = 1, 0
         for table in tables(open_parquet(path, name, texts), wanted, name, PIECE_ROWS):
             table = pa.concat_tables([*left, table])
+            table = pa.table([whole(column) for column in table.columns], table.column_names)
             end = line + table.num_rows > n
             if table.num_rows < least and not end:
                 left = [table]
                 continue
             rows = _table_rows(table, columns, line)
-            kept = table.num_rows if end else rows.last_run
+            kept = table.num_rows if end else int(rows.runs[-1])
             least = 0 if kept else 2 * table.num_rows  # all of it is one record
             left, line = [_compact(table.slice(kept))] if kept else [table], line + kept
             if kept:

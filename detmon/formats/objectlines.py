@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEWLINE = ord("\n")
-CHUNK = 16 << 20
-"""Bytes of a chunk."""
+CHUNK = 6 << 20
+"""Bytes of a chunk: few enough for its arrays to reuse the memory of the one before."""
 PATIENCE = 5.0
 """Seconds after which a chunk of a stream is handed on, however small."""
 LONGEST_LINE = 16 << 20

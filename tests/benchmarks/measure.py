@@ -55,16 +55,16 @@ def run(command: Sequence[str], folder: Path, stdin: Path | None = None) -> Cost
     return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - begin, usage.ru_maxrss / 1024)
 
 
-def interleaved(works: Mapping[Name, Callable[[], Cost]], times: int) -> dict[Name, Cost]:
-    """Each work so many times, in turns; the medians."""
+def interleaved(
+    works: Mapping[Name, Callable[[], Cost]], times: int, of: Callable[[list[float]], float] = statistics.median
+) -> dict[Name, Cost]:
+    """Each work so many times, in turns; the medians, or what else is to be taken `of` the runs."""
     costs: dict[Name, list[Cost]] = {name: [] for name in works}
     for _ in range(times):
         for name, work in works.items():
             costs[name].append(work())
     return {
-        name: Cost(
-            *(statistics.median(getattr(cost, field) for cost in found) for field in ("cpu", "wall", "megabytes"))
-        )
+        name: Cost(*(of([getattr(cost, field) for cost in found]) for field in ("cpu", "wall", "megabytes")))
         for name, found in costs.items()
     }
 
