@@ -47,9 +47,9 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return naive_utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+    except (ValueError, OverflowError):  # overflow: within a day of the first or last moment that can be written
         raise UsageError(f"{text!r} is not a time", "write 2026-11-20T10:05:00Z") from None
-    return naive_utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
 
 
 def parse_duration(text: str) -> timedelta:

@@ -124,7 +124,7 @@ def test_yolo(world: Shell) -> None:
 
 
 def test_names_of_classes_survive_yaml(detmon: Shell) -> None:
-    names = ["no", "a: b", "#1", 'say "hi"', "it's", "ü, ö", "- x", "a #b", "{x}", "1"]
+    names = ["no", "a: b", "#1", 'say "hi"', "it's", "ü, ö", "- x", "a #b", "{x}", "1", "🚗", "a\u2028b"]
     lines = [line("i.png", *((name, 0.9, [9 * k + 1, 9, 8, 8]) for k, name in enumerate(names)))]
     reviewed(detmon, lines, [said("i.png", "correct", k) for k in range(len(names))])
     create(detmon, "v1")

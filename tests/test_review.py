@@ -718,10 +718,35 @@ def test_hostile_names_stay_names(world: Shell) -> None:
     cvat = exported(world, "cvat")
     root = ElementTree.fromstring(cvat)
     assert HOSTILE in [one.get("label") for one in root.iter("box")]
-    assert not [one for one in root.iter("image") if ".." in (one.get("name") or "")]
+    assert not [one for one in root.iter("image") if ".." in (one.get("name") or "").split("/")]
     for content in (cvat, exported(world, "coco"), json.dumps([config])):
         taken(world, content)
         assert ("hostile", 0, "correct", None, None, "exhaustive") in said(world)
+
+
+def test_names_longer_than_a_file_can_have(world: Shell) -> None:
+    long = line(f"{'x' * 400}.jpg", [CAR], None, 30) | {"prediction_id": "long"}
+    (world.folder / "more.jsonl").write_text(json.dumps(long))
+    (world.folder / "pictures").mkdir()
+    world("--quiet", "ingest", "more.jsonl")
+    world("item", "add", "--dataset", "review", "long")
+    for format in ("label-studio", "cvat", "html"):
+        exported(world, format, "--image-root", "pictures")
+    names = [one.get("name") or "" for one in ElementTree.fromstring(exported(world, "cvat")).iter("image")]
+    assert max(map(len, names)) < 200
+
+
+def test_a_table_holds_no_formulas(world: Shell) -> None:
+    formula = line("formula", [("@sum(1)", 0.9, [10, 20, 100, 60])], (640, 480), 30)
+    formula |= {"prediction_id": "-1+1", "image_id": "=cmd().jpg"}
+    (world.folder / "more.jsonl").write_text(json.dumps(formula))
+    world("--quiet", "ingest", "more.jsonl")
+    world("item", "add", "--dataset", "review", "--", "-1+1")
+    rows = rows_of(exported(world, "csv"))
+    (row,) = (row for row in rows if row["image_id"].endswith("cmd().jpg"))
+    assert (row["image_id"], row["label"], row["prediction_id"]) == ("'=cmd().jpg", "'@sum(1)", "'-1+1")
+    taken(world, as_csv([row | {"feedback_type": "wrong_label", "true_label": "'=car"}]))
+    assert said(world) == [("-1+1", 0, "wrong_label", "=car", None, "exhaustive")]
 
 
 def test_addresses_in_a_bucket_become_those_of_a_server(world: Shell) -> None:
@@ -776,7 +801,10 @@ def test_an_image_of_which_nothing_was_shown(world: Shell) -> None:
     assert statuses(world)["two"] == "reviewed"
 
 
-JUNK: tuple[Any, ...] = (None, "", 0, -1, 1e300, True, [], {}, [1], {"a": 1}, "x" * 3, [[]], "d0", "2026-13-01")
+JUNK: tuple[Any, ...] = (
+    *(None, "", 0, -1, 1e300, True, [], {}, [1], {"a": 1}, "x" * 3, [[]], "d0", "2026-13-01"),
+    *(10**400, float("inf"), float("nan"), "\ud800", "0001-01-01T00:00:00+14:00", "9" * 5000),
+)
 
 
 def mangled(said: Any, rng: random.Random) -> Any:

@@ -18,7 +18,7 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029/\\]")
 def name(image_id: str, image_uri: str | None, apart: str = "") -> str:
     """First 8 hex digits of sha256(image_id), `_`, the base name; `apart` stands between them where names are alike."""
     digest = sha256(image_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{digest}_{apart and apart + '_'}{_base(image_id, image_uri)}"
+    return f"{digest}_{apart and apart + '_'}{base(image_id, image_uri)}"
 
 
 def names(images: Iterable[tuple[str, str | None, str]]) -> list[str]:
@@ -37,7 +37,7 @@ def _free(taken: set[str], image_id: str, image_uri: str | None, item_id: str) -
     raise AssertionError("numbers have no end")
 
 
-def _base(image_id: str, image_uri: str | None) -> str:
+def base(image_id: str, image_uri: str | None) -> str:
     """The last part of an image id, with the suffix of a picture: its own, else its address's, else `.jpg`."""
     last = _last(image_id)
     stem, suffix = _split(last)

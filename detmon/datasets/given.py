@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detmon.datasets.pictures import is_file, size_of
 from detmon.errors import InputRefused, UsageError
 from detmon.formats.remote import is_remote, spoken
 from detmon.formats.truth import Truth, TruthOptions, read_truth
@@ -110,7 +111,7 @@ class Pictures:
         """The path of a picture, None where there is none."""
         for k, root in enumerate(self._roots):
             path = root / name
-            if path.is_file():
+            if is_file(path):
                 self._roots.insert(0, self._roots.pop(k))  # the others will lie there, too
                 return str(path)
         return None
@@ -151,12 +152,10 @@ def _of_coco(
 
 
 def _of_yolo(name: str, about: Mapping[str, Any], objects: list[tuple[str, list[float]]]) -> dict[str, Any]:
-    import imagesize
-
     path, side = about.get("path"), WORDS.get(str(about.get("split")))
-    width, height = imagesize.get(path) if path else (-1, -1)
-    known = width > 0 and height > 0
-    scale = (width, height, width, height)
+    size = size_of(path) if path else None
+    width, height = size or (None, None)
+    scale = (*size, *size) if size else (0, 0, 0, 0)
     boxes = [(label, [share * pixels for share, pixels in zip(box, scale, strict=True)]) for label, box in objects]
     return {
         "image_id": name.removeprefix(f"{about.get('split')}/"),
@@ -164,11 +163,11 @@ def _of_yolo(name: str, about: Mapping[str, Any], objects: list[tuple[str, list[
         "image_uri": str(path.absolute()) if path else None,
         "source": None,
         "taken_at": None,
-        "image_width": width if known else None,
-        "image_height": height if known else None,
-        "annotations": [_annotation(label, box) for label, box in boxes] if known else [],
+        "image_width": width,
+        "image_height": height,
+        "annotations": [_annotation(label, box) for label, box in boxes] if size else [],
         "split": side,
-        "reason": "no_size" if objects and not known else None,
+        "reason": "no_size" if objects and not size else None,
     }
 
 
@@ -188,7 +187,7 @@ def _moment(value: Any) -> datetime | None:
         return None
     try:
         found = parse_instant(value.replace("/", "-"))
-    except (UsageError, OverflowError):
+    except UsageError:
         return None
     return found if found >= EARLIEST else None
 

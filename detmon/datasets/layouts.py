@@ -127,7 +127,13 @@ def _data_yaml(version: Version, classes: Sequence[str], present: Sequence[str],
             yield f"{split}: images/{split}"
     yield "names:"
     for place, label in enumerate(classes):
-        yield f"  {place}: {json.dumps(label)}"
+        yield f"  {place}: {quoted(label)}"
+
+
+def quoted(text: str) -> str:
+    """A text in YAML, readable; YAML knows no pairs of `\\u`, by which JSON may write a character."""
+    marked = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in marked)
 
 
 def _present(images: Sequence[Labelled]) -> list[str]:

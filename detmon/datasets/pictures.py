@@ -69,7 +69,7 @@ class Pictures:
 
     def _looked(self, one: Wanted) -> Brought:
         path = self._local(one)
-        return Brought(_size(path) if path else None)
+        return Brought(size_of(path) if path else None)
 
     def _brought(self, one: Wanted) -> Brought:
         try:
@@ -86,7 +86,7 @@ class Pictures:
             return self._without(one, "image_unreadable", error.message)
         except OSError as error:
             return self._without(one, "image_unreadable", error.strerror or str(error))
-        size = _size(one.target)
+        size = size_of(one.target)
         return Brought(size) if size else self._without(one, "no_picture", str(path or spoken(one.image_uri or "")))
 
     @staticmethod
@@ -101,7 +101,7 @@ class Pictures:
             uri = unquote(urlsplit(uri).path)
         names = [name for name in (uri, one.image_id) if name and not is_remote(name)]
         below = [self.root / name.lstrip("/") for name in (one.image_id, *names)] if self.root else []
-        return next((path for path in (*below, *map(Path, names)) if _is_file(path)), None)
+        return next((path for path in (*below, *map(Path, names)) if is_file(path)), None)
 
     def _fetch(self, address: str, target: Path) -> None:
         server = "/".join(address.split("/", 3)[:3])
@@ -120,14 +120,15 @@ class GivenUp(DetmonError):
     """A server failed too often."""
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is a file; names that no file can have are names of none."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long a name, or a zero byte in it
         return False
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def size_of(path: Path) -> tuple[int, int] | None:
     """Width and height by the picture's header, as viewers turn it; None for what is no picture."""
     import imagesize
 

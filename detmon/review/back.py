@@ -205,8 +205,9 @@ class _Rows:
             reason = f"reviewed at {look.at:%Y-%m-%d %H:%M}, which is in the future"
             self.found.reject(look.line, Unusable("updated_at", "time_range", reason))
             return
+        reviewer = look.reviewer or self.options.reviewer or look.user
         try:
-            _check_text("reviewer", look.reviewer)
+            _check_text("reviewer", reviewer)
             said, look = self._said(look, task)
         except Unusable as why:
             self.found.reject(look.line, why)
@@ -215,7 +216,6 @@ class _Rows:
         look = replace(look, complete=look.complete and not self.options.boxes_only)
         if look.complete and not said:
             said = [Verdict("correct")]  # it was looked at, and there is nothing to say
-        reviewer = look.reviewer or self.options.reviewer or look.user
         start, at = self._identity(look, task, reviewer)
         for number, verdict in enumerate(said):
             key = f"{start}-{_short(verdict.region or str(verdict.index), at if look.at is None else None, number)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers, pixels, sides
 from detmon.review.tasks import Task
 
 
@@ -58,7 +58,7 @@ def _look(
             found.reject(line, why, one)
             unclear.append(str(key or ""))
     item, prediction, least = (about.get(key) for key in ("item", "prediction_id", "min_confidence"))
-    size = numbers((0, 0, image.get("width"), image.get("height")))
+    size = image.get("width"), image.get("height")
     return Look(
         line=line,
         item=item if isinstance(item, str) else None,
@@ -68,8 +68,8 @@ def _look(
         shapes=shapes,
         unclear=unclear,
         complete=not unclear,
-        span=size[2:] if size else None,
-        size=(int(size[2]), int(size[3])) if size else None,
+        span=sides(*size),
+        size=pixels(*size),
     )
 
 

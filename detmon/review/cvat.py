@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers, upright
+from detmon.datasets import filenames
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, numbers, pixels, sides, upright
 from detmon.review.tasks import Task
 from detmon.review.xml import tree
 
@@ -21,10 +22,9 @@ OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "s
 
 
 def name_of(task: Task) -> str:
-    """An image's name: the item, then the file, so that equal names stay apart; a least confidence goes along."""
+    """An image's name: the item, then the file (with a picture's suffix), so that equal names stay apart; a least confidence goes along."""
     item = task.item_id if task.least is None else f"{task.item_id}@{task.least:g}"
-    base = task.image_id.rpartition("/")[2]
-    return f"{item}/{base if base not in ('', '.', '..') else 'image'}"
+    return f"{item}/{filenames.base(task.image_id, task.image_uri)}"
 
 
 def labels_json(labels: Iterable[str]) -> str:
@@ -96,7 +96,7 @@ def _look(found: Found, line: int, image: Element) -> Look:
         except Unusable as why:
             found.reject(line, why, {"shape": one.tag, **one.attrib})
             unclear.append(_attribute(one) or "")
-    span = numbers((0, 0, image.get("width"), image.get("height")))
+    size = image.get("width"), image.get("height")
     return Look(
         line=line,
         item=item or None,
@@ -105,8 +105,8 @@ def _look(found: Found, line: int, image: Element) -> Look:
         shapes=shapes,
         unclear=unclear,
         complete=not unclear,
-        span=span[2:] if span else None,
-        size=(int(span[2]), int(span[3])) if span else None,
+        span=sides(*size),
+        size=pixels(*size),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from detmon.formats import Source
 from detmon.formats.inputs import PARQUET, Input
 from detmon.formats.remote import opened
 from detmon.review import coco, cvat, label_studio, table
-from detmon.review.looks import Found
+from detmon.review.looks import Found, parsed
 
 FORMATS = "Label Studio's JSON, CVAT for images 1.1, COCO, our CSV, or the file of the review page"
 LARGEST = 1 << 30
@@ -78,7 +77,7 @@ def recognised(name: str, content: bytes) -> Found:
 
 def _of_json(name: str, content: bytes) -> Found:
     try:
-        said = json.loads(content.decode("utf-8-sig"))
+        said = parsed(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         first = _first_line(content)
         if "feedback_type" in first or "type" in first:
@@ -108,7 +107,7 @@ def _of_json(name: str, content: bytes) -> Found:
 
 def _first_line(content: bytes) -> Mapping[str, Any]:
     try:
-        first = json.loads(content.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0])
+        first = parsed(content.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0].decode())
     except (ValueError, RecursionError):
         return {}
     return first if isinstance(first, dict) else {}

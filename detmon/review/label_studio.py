@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, instant, numbers, upright
+from detmon.review.looks import Found, Look, Shape, Unusable, boxes_in, instant, numbers, pixels, upright
 from detmon.review.tasks import XYWH, Size, Task
 
 SERVED = ("http", "https", "s3", "gs", "azure-blob", "azure_spi", "data")
@@ -117,7 +117,7 @@ def _look(
         if region.get("type") in NO_SHAPES:
             found.warn("not_a_box", "answers are not about boxes: left out")
             continue
-        size = _size(region)
+        size = pixels(region.get("original_width"), region.get("original_height"))
         try:
             shapes.append(_shape(found, region, size))
             sizes += [size] if size else []
@@ -160,12 +160,6 @@ def _merged(result: list[Any]) -> Iterator[dict[str, Any]]:
             if one.get("type") in ("rectangle", "rectanglelabels"):
                 kept["type"] = one["type"]
     yield from regions.values()
-
-
-def _size(region: Mapping[str, Any]) -> Size | None:
-    width, height = region.get("original_width"), region.get("original_height")
-    known = isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0
-    return (int(width), int(height)) if known else None  # type: ignore[arg-type]
 
 
 def _shape(found: Found, region: Mapping[str, Any], size: Size | None) -> Shape:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +17,7 @@ from detmon.times import parse_instant
 from detmon.verdicts import Rejection
 
 RAW_KEPT = 2000
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,14 @@ class Found:
         return OperationError(f"{self.name} is cut off or damaged: {why}", code="unreadable")
 
 
+def parsed(text: str) -> Any:
+    """JSON; halves of characters, which no file and no store can hold, are control characters in it."""
+    said = json.loads(text)
+    if HALF.search(text) is None:
+        return said
+    return json.loads(re.sub("[\ud800-\udfff]", r"\\u001a", json.dumps(said, ensure_ascii=False)))
+
+
 def instant(value: Any) -> datetime | None:
     """The time that a tool wrote; None where it is none."""
     from detmon.errors import UsageError
@@ -116,15 +127,29 @@ def numbers(values: Sequence[Any]) -> XYWH | None:
     """Four finite numbers of which the last two have an area; None for anything else."""
     try:
         x, y, w, h = (float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return (x, y, w, h) if all(abs(side) < 1e9 for side in (x, y, w, h)) and w > 0 and h > 0 else None
 
 
+def sides(width: Any, height: Any) -> tuple[float, float] | None:
+    """Width and height of an image; None where they are not known."""
+    found = numbers((0, 0, width, height))
+    return found[2:] if found else None
+
+
+def pixels(width: Any, height: Any) -> Size | None:
+    """The same in whole pixels."""
+    found = sides(width, height)
+    return (int(found[0]), int(found[1])) if found else None
+
+
 def upright(xywh: XYWH, degrees: float, about: tuple[float, float]) -> XYWH:
-    """The upright box around one that is turned clockwise around a point."""
+    """The upright box around one that is turned clockwise around a point. Raises Unusable."""
     import math
 
+    if not abs(degrees) < 1e9:
+        raise Unusable("rotation", "bad_box", "a region is turned by no angle")
     x, y, w, h = xywh
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     corners = [(x + i * w - about[0], y + j * h - about[1]) for i in (0, 1) for j in (0, 1)]

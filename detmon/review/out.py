@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from detmon import datasets, failpoints
+from detmon.datasets import pictures
 from detmon.errors import OperationError, UnknownName, UsageError
 from detmon.review import coco, cvat, label_studio, page, table, tasks
 from detmon.review.records import ReviewExported
@@ -123,7 +124,7 @@ def _opens(task: Task, format: str) -> bool:
         return label_studio.is_served(task.address)
     if format == "html":
         found = urlsplit(task.address)
-        return task.local.is_file() if task.local and task.is_file else found.scheme in WEB or found.path[:1] == "/"
+        return pictures.is_file(task.local) if task.local and task.is_file else found.scheme in WEB or found.path[:1] == "/"
     return True
 
 
@@ -163,7 +164,7 @@ def _content(chosen: Chosen, format: str, file: Path, *, embed: bool) -> tuple[s
 def _copy(task: Task, folder: Path) -> None:
     """Put a local image where its name in CVAT says; a link, where that can be."""
     place = folder / cvat.name_of(task)
-    if task.local is None or not task.local.is_file() or place.exists():
+    if task.local is None or not pictures.is_file(task.local) or place.exists():
         return
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

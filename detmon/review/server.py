@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from detmon import environment
 from detmon.errors import OperationError, UsageError
 from detmon.formats.remote import spoken
+from detmon.review.looks import parsed
 
 if TYPE_CHECKING:
     import requests
@@ -108,7 +109,7 @@ class Server:
             answer = self._request(method, path, json, self._authorization())
         self._judge(answer, what)
         try:
-            return answer.json()
+            return parsed(answer.content.decode())
         except ValueError:
             hint = "is this the address of Label Studio itself?"
             raise OperationError(f"{self.name} answers {what} with something that is no JSON", hint) from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from detmon.errors import UsageError
 from detmon.review.judging import Verdict
-from detmon.review.looks import Found, Look, Unusable, instant, numbers
+from detmon.review.looks import Found, Look, Unusable, instant, numbers, parsed
 from detmon.review.tasks import XYWH, Task, is_served
 from detmon.verdicts import TYPES
 
@@ -22,6 +22,9 @@ COLUMNS = (
     "height", "feedback_type", "true_label", "true_x", "true_y", "true_width", "true_height", "reviewer",
 )  # fmt: skip
 NEEDED = ("item_id", "prediction_id", "detection_index", "feedback_type")
+MOST_DIGITS = 9
+FORMULA = ("=", "+", "-", "@")
+"""What a formula begins with."""
 SIDES = ("true_x", "true_y", "true_width", "true_height")
 
 
@@ -37,10 +40,20 @@ def written(tasks: Iterable[Task]) -> str:
         for box in shown:
             sides = dict(zip(("x", "y", "width", "height"), box.xywh or (), strict=False))
             said = {"detection_index": box.index, "label": box.label, "confidence": box.confidence}
-            writer.writerow({**about, **said, **sides})
+            writer.writerow({**_texts({**about, **said}), **sides})
         if not shown:
-            writer.writerow(about)
+            writer.writerow(_texts(about))
     return buffer.getvalue()
+
+
+def _texts(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells in which a spreadsheet finds no formula: a text that begins as one gets an apostrophe."""
+    return {name: f"'{cell}" if str(cell)[:1] in FORMULA else cell for name, cell in cells.items()}
+
+
+def _as_logged(text: str) -> str:
+    """The text of a cell without that apostrophe."""
+    return text[1:] if text[:1] == "'" and text[1:2] in FORMULA else text
 
 
 def check_replaceable(file: Path) -> None:
@@ -91,7 +104,7 @@ def read_csv(found: Found, content: bytes) -> None:
                 why = Unusable(None, "field_count", f"{len(cells)} fields, the header has {len(header)}")
                 found.reject(line, why, ",".join(cells))
             elif any(cells):
-                rows.append((line, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}))
+                rows.append((line, {name: _as_logged(cell.strip()) for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
         raise found.damaged(f"line {reader.line_num}: {error}") from None
     _gather(found, rows, _of_csv)
@@ -119,7 +132,7 @@ def read_jsonl(found: Found, content: bytes) -> None:
     rows = []
     for line, text in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
         try:
-            row = json.loads(text) if text.strip() else None
+            row = parsed(text) if text.strip() else None
         except (ValueError, RecursionError):
             row = ()
         if row is None:
@@ -140,8 +153,8 @@ def _of_json(line: int, row: Mapping[str, Any]) -> Said:
 def _said(line: int, row: Mapping[str, Any], index: Any, box: Any, kind: Any) -> Said:
     """What a row says; raises Unusable."""
     place = None if index is None else str(index).removesuffix(".0")
-    if place is not None and not place.isdecimal():
-        raise Unusable("detection_index", "no_such_detection", f"no detection {index}")
+    if place is not None and not (place.isdecimal() and len(place) <= MOST_DIGITS):
+        raise Unusable("detection_index", "no_such_detection", f"no detection {place[:40]}")
     type_ = str(kind).strip().casefold() if kind else None
     if type_ not in (None, *TYPES):
         raise Unusable("feedback_type", "unknown_type", f'"{str(kind)[:40]}" is none of {", ".join(TYPES)}')

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
-from detmon.datasets import STATUSES
+from detmon.datasets import STATUSES, pictures
 from detmon.errors import UnknownName, UsageError
 from detmon.store import Connection, statement
 
@@ -121,11 +121,8 @@ class Places:
         """The task with the address of its image, and its size read from the file where the log has none."""
         found = self._find(one.image_uri or one.image_id)
         local, size = found[1], one.size
-        if size is None and local is not None and local.is_file():
-            import imagesize
-
-            width, height = imagesize.get(local)
-            size = (width, height) if width > 0 and height > 0 else None
+        if size is None and local is not None and pictures.is_file(local):
+            size = pictures.size_of(local)
         return replace(one, address=found[0], local=local, size=size)
 
     def _find(self, name: str) -> tuple[str, Path | None]:

@@ -35,5 +35,5 @@ def tree(content: bytes | str, name: str) -> Element:
         return builder.close()
     except _Unwanted:
         raise InputRefused(f"{name} declares a document type", "export it again", code="xml_doctype") from None
-    except (expat.ExpatError, AssertionError) as error:
+    except (expat.ExpatError, AssertionError, LookupError, ValueError) as error:  # the last two: of its encoding
         raise OperationError(f"{name} is cut off or no XML: {error}", code="unreadable") from None
