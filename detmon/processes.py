@@ -41,6 +41,12 @@ def living(owner: str | None) -> int | None:
     return int(pid) if lives else None
 
 
+def children() -> list[int]:
+    """The processes whose parent this one is; none where there is no /proc."""
+    pids = (int(one.name) for one in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if _stat(pid)[1:2] == [str(os.getpid())]]
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -211,8 +211,12 @@ def test_what_takes_too_long_is_ended(bench: Bench) -> None:
     assert "[training] timeout" in (found.reason or "")
 
 
-def test_nothing_of_a_training_goes_on_after_it(bench: Bench) -> None:
-    script = "import subprocess, sys; print('child', subprocess.Popen(['sleep', '600']).pid, flush=True)"
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel whose child it is")
+@pytest.mark.parametrize("session", [False, True])
+def test_nothing_of_a_training_goes_on_after_it(bench: Bench, session: bool) -> None:
+    """Nor do workers that have a session of their own, such as those of torchrun."""
+    start = f"subprocess.Popen(['sleep', '600'], start_new_session={session})"
+    script = f"import subprocess, sys; print('child', {start}.pid, flush=True)"
     handle = bench.start(command=[sys.executable, "-c", script + "; open(sys.argv[1] + '/a', 'w')", "{output}"])
     assert bench.ended(handle).status == "succeeded"
     until(lambda: gone(int(bench.said(handle, "child"))))

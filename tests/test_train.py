@@ -155,6 +155,27 @@ def test_the_model_is_what_the_training_says(works: Works) -> None:
     assert second["reason"].endswith(f"vans@1 was made by {first['id']}")
 
 
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ('{"name": "\\ud800"}', "no text on one line"),
+        ('{"name": "a", "version": "1\\n2"}', "no text on one line"),
+        (json.dumps({"uri": "x" * 5000}), "5,000 letters"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"name": "vehicles", "version": "3"}', "vehicles@3 is the model that it began with"),
+    ],
+)
+def test_what_a_training_says_and_no_model_can_be(works: Works, said: str, says: str) -> None:
+    works.detmon("model", "register", "vehicles", "--version", "3")
+    before = works.detmon("model", "list", "--json").json
+    (works.detmon.folder / "said.json").write_text(said)
+    works.configure(command=["cp", "said.json", "{output}/model.json"])
+    job = works.create("--base-model", "vehicles@3", "--wait", code=4).json
+    assert (job["status"], job["model_id"]) == ("failed", None)
+    assert says in job["reason"]
+    assert works.detmon("model", "list", "--json").json == before
+
+
 def test_without_a_base_model_the_job_names_the_model(works: Works) -> None:
     job = works.create("--wait", name="nightly").json
     assert job["model_id"] == f"nightly@{job['id']}"

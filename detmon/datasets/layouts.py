@@ -132,8 +132,11 @@ def _data_yaml(version: Version, classes: Sequence[str], present: Sequence[str],
 
 def quoted(text: str) -> str:
     """A text in YAML, readable; YAML knows no pairs of `\\u`, by which JSON may write a character."""
-    marked = json.dumps(text, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in marked)
+    return "".join(one if one.isprintable() else _escaped(ord(one)) for one in json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(point: int) -> str:
+    return f"\\u{point:04x}" if point < 1 << 16 else f"\\U{point:08x}"
 
 
 def _present(images: Sequence[Labelled]) -> list[str]:

@@ -22,7 +22,7 @@ OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "s
 
 
 def name_of(task: Task) -> str:
-    """An image's name: the item, then the file (with a picture's suffix), so that equal names stay apart; a least confidence goes along."""
+    """The item, then the file with a picture's suffix: so equal names stay apart. A least confidence goes along."""
     item = task.item_id if task.least is None else f"{task.item_id}@{task.least:g}"
     return f"{item}/{filenames.base(task.image_id, task.image_uri)}"
 

@@ -124,7 +124,11 @@ def _opens(task: Task, format: str) -> bool:
         return label_studio.is_served(task.address)
     if format == "html":
         found = urlsplit(task.address)
-        return pictures.is_file(task.local) if task.local and task.is_file else found.scheme in WEB or found.path[:1] == "/"
+        return (
+            pictures.is_file(task.local)
+            if task.local and task.is_file
+            else found.scheme in WEB or found.path[:1] == "/"
+        )
     return True
 
 

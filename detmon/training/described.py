@@ -9,6 +9,8 @@ from detmon.errors import OperationError
 from detmon.hookspecs import TrainedModel
 
 MODEL = "model.json"
+LONGEST = 1000
+"""Letters of what it says."""
 
 
 def model_of(output: Path) -> TrainedModel:
@@ -38,7 +40,7 @@ def read(text: str, where: str) -> TrainedModel:
     """
     try:
         said = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OperationError(f"{where} is no JSON: {error}") from None
     if not isinstance(said, dict):
         raise OperationError(f"{where} is no object with name, version and uri")
@@ -46,6 +48,8 @@ def read(text: str, where: str) -> TrainedModel:
         said["version"] = str(said["version"])
     found = {key: said.get(key) for key in ("name", "version", "uri")}
     for key, value in found.items():
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise OperationError(f"{where}: {key} = {json.dumps(value)} is no text")
+        if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
+            raise OperationError(f"{where}: {key} = {json.dumps(value)[:LONGEST]} is no text on one line")
+        if value is not None and len(value) > LONGEST:
+            raise OperationError(f"{where}: {key} has {len(value):,} letters")
     return TrainedModel(**found)

@@ -164,8 +164,10 @@ def _register(con: Connection, job: Job, model: TrainedModel, now: datetime) -> 
     """The id of the model that a job made. Raises UsageError when that id is another model's."""
     record = job.record
     base = models.find(con, record.base_model_id) if record.base_model_id else None
-    name = model.name or (base.name if base else record.name)
-    made = models.register(con, name, model.version or record.id, model.uri or record.output, None, now)
+    name, version = model.name or (base.name if base else record.name), model.version or record.id
+    if base and base.id == f"{name}@{version}":
+        raise UsageError(f"{base.id} is the model that it began with")
+    made = models.register(con, name, version, model.uri or record.output, None, now)
     if made.zone is None and base and base.zone:  # it will see what its parent sees
         con.execute(statement("set_model_zone"), {"id": made.id, "zone": base.zone})
     values = {"id": made.id, "parent": base.id if base else None, "job": record.id}

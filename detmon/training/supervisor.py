@@ -40,7 +40,9 @@ REPORTS, REPORT_PAUSE = 60, 60.0
 WRONG_CALL = 2
 """The exit code of a report that would fail again: there is no such store, or no such job."""
 STARTED = b"started\n"
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+ORPHANS_S = 5.0
+"""So long processes that a training left behind have to be gone."""
 
 
 class Log:
@@ -78,6 +80,7 @@ class Supervisor:
         self.order: Mapping[str, Any] = json.loads((folder / ORDER).read_text("utf-8"))
         self.stop = False
         self._began, self._clock = time.time(), time.monotonic()
+        _adopt()
         self._processes = (folder / PROCESSES).open("r+b", buffering=0)
         fcntl.flock(self._processes, fcntl.LOCK_EX)
         self._log = Log(folder / LOG)
@@ -141,6 +144,7 @@ class Supervisor:
             if output is not None and not self._copy(output):
                 output = None
         _signal_group(process.pid, signal.SIGKILL)  # nothing of a training that is over goes on
+        _end_orphans()
         for _ in range(PIPE_BLOCKS):
             if output is None or not self._copy(output, last=True):
                 break
@@ -182,6 +186,23 @@ def _die_with_parent() -> None:
     """Runs in the child: should the supervisor be killed, the training is asked to end, for nobody watches it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _adopt() -> None:
+    """What a training starts and leaves becomes this process's child, whatever group or session it made its own."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_orphans() -> None:
+    """Kill what the training left behind; the children of these come to us in turn."""
+    give_up = time.monotonic() + ORPHANS_S
+    while (pids := processes.children()) and time.monotonic() < give_up:
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.01)
 
 
 def _overwrite(file: BinaryIO, content: Mapping[str, Any]) -> None:
