@@ -123,3 +123,55 @@ def test_a_gate_is_undecided(unknown: Shell) -> None:
     found = unknown("gate", "g", "--format", "json", code=3)
     assert found.json["checks"][0]["status"] == "undecided"
     assert "denominator_unknown" in found.json["checks"][0]["message"]
+
+
+# --- a log that is stored already ---
+
+
+def value(detmon: Shell, metric: str = "no_detection_rate") -> tuple[float | None, int, str | None]:
+    (point,) = detmon("metric", "show", metric, "--model", "a", "--window", "24h", "--json").json["points"]
+    return point["value"], point["n"], point["reason"]
+
+
+def test_a_stored_log_is_vouched_for(unknown: Shell) -> None:
+    looked = unknown("ingest", "a.csv", "--model", "a", "--complete", "--dry-run", "--json").json
+    assert looked["files"][0]["status"] == "taken"
+    again = unknown("ingest", "a.csv", "--model", "a", "--complete", "--json").json
+    assert (again["predictions"], again["duplicates"], again["files"][0]["status"]) == (0, 1008, "taken")
+    assert value(unknown) == (0.0, 72, None)
+    third = unknown("ingest", "a.csv", "--model", "a", "--complete", "--json").json
+    assert third["files"][0]["status"] == "seen"
+    assert unknown("ingest", "a.csv", "--model", "a", "--json").json["files"][0]["status"] == "seen"
+    (other,) = unknown("metric", "show", "error_rate", "--model", "b", "--window", "24h", "--json").json["points"]
+    assert other["reason"] == "denominator_unknown"
+    assert not [one for one in unknown("doctor", "--full", "--json").json["findings"] if one["level"] == "error"]
+
+
+def test_a_stored_log_gets_its_empty_images(unknown: Shell) -> None:
+    listed = ["image_id,timestamp"]
+    for k in range(14 * 24 * 6):
+        name = f"a{k // 2}.jpg" if k % 2 == 0 else f"empty{k}.jpg"
+        listed.append(f"{name},{(FIRST + timedelta(minutes=10 * k)).isoformat()}Z")
+    (unknown.folder / "seen.csv").write_text("\n".join(listed) + "\n")
+    again = unknown("ingest", "a.csv", "--model", "a", "--images", "seen.csv", "--json").json
+    assert (again["predictions"], again["duplicates"]) == (1008, 1008)
+    assert value(unknown) == (0.5, 144, None)
+    assert not [one for one in unknown("doctor", "--full", "--json").json["findings"] if one["level"] == "error"]
+
+
+def test_one_of_two_logs_in_a_batch_is_vouched_for(detmon: Shell) -> None:
+    """Cells of logs that were written together are told apart again."""
+    for name in ("one", "two"):
+        write_csv(detmon.folder / f"{name}.csv", name)
+    detmon("ingest", "one.csv", "two.csv", "--model", "a")
+    detmon.monkeypatch.setenv("DETMON_NOW", NOW)
+    detmon("ingest", "one.csv", "--model", "a", "--complete")
+    assert value(detmon) == (None, 144, "denominator_unknown")
+    detmon("ingest", "two.csv", "--model", "a", "--complete")
+    assert value(detmon) == (0.0, 144, None)
+
+
+def test_pruned_rows_stay_as_they_are(unknown: Shell) -> None:
+    unknown("prune", "--older-than", "8d")
+    again = unknown("ingest", "a.csv", "--model", "a", "--complete", "--json").json
+    assert again["files"][0]["status"] == "seen"

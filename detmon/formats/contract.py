@@ -94,6 +94,11 @@ class Options:
         """Whether each file is of the image that it is named after (`--map image_id=@stem`)."""
         return self.map.get("image_id") == STEM
 
+    @property
+    def names_all_images(self) -> bool:
+        """Whether it says which images were seen, those without detections, too."""
+        return self.complete or self.images is not None or self.frames is not None
+
 
 @dataclass(frozen=True)
 class Reject:

@@ -57,7 +57,8 @@ class _Run:
     progress: Progress
     copies: Copies
     batch: Batch = field(default_factory=Batch)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, bool] = field(default_factory=dict)
+    """The contents that are stored, and whether images without detections can still be supplied."""
     logs: list[Log] = field(default_factory=list)
     warnings: dict[int, list[Warned]] = field(default_factory=dict)
     errors: list[DetmonError] = field(default_factory=list)
@@ -106,7 +107,8 @@ class _Run:
     def _take(self, log: Log, source: Source, options: Options) -> None:
         log.sha256, log.bytes = fingerprint(source, options)
         log.version = _version(source, options, self.clock())
-        if log.sha256 not in self.seen:
+        if not _is_seen(log.sha256, options, self.seen):
+            log.supplies = log.sha256 in self.seen
             self._read(log, source, options)
             return
         log.status = "seen"
@@ -134,7 +136,7 @@ class _Run:
         self.batch.end(log)
         self.warnings[id(log)] = reading.warnings()
         if log.sha256:
-            self.seen.add(log.sha256)
+            self.seen[log.sha256] = log.denominator == "unknown"
 
     def _say(self, log: Log, reading: Reading) -> None:
         """How a log was recognised; logs that are like the one before need no word."""
@@ -209,11 +211,16 @@ def _followed(sources: Sequence[Source]) -> Iterator[Followed]:
         followed.close()
 
 
-def _seen(store: Store) -> set[str]:
+def _seen(store: Store) -> dict[str, bool]:
     if not store.path.exists():
-        return set()
+        return {}
     with store.reading() as con:
-        return {sha256 for (sha256,) in con.execute(statement("seen_sources")).fetchall()}
+        return dict(con.execute(statement("seen_sources")).fetchall())
+
+
+def _is_seen(sha256: str | None, options: Options, seen: Mapping[str, bool]) -> bool:
+    """Whether a content is stored, and the options say nothing that was not known of its images."""
+    return sha256 in seen and not (options.names_all_images and seen[sha256])
 
 
 def _versions(store: Store, sources: Sequence[Source], chosen: Sequence[Settings]) -> dict[str, str]:
@@ -221,11 +228,13 @@ def _versions(store: Store, sources: Sequence[Source], chosen: Sequence[Settings
     if not store.path.exists():
         return {}
     with store.reading() as con:
-        stored = dict(con.execute(statement("seen_versions")).fetchall())
+        rows = con.execute(statement("seen_versions")).fetchall()
+    stored = {path: (version, unlisted) for path, version, unlisted in rows}
     found = {}
     for source, how in zip(sources, chosen, strict=True):
         besides = _besides(source, how.options)
-        if (version := stored.get(source.name, "")).endswith(besides):
+        version, unlisted = stored.get(source.name, ("", False))
+        if version.endswith(besides) and not (how.options.names_all_images and unlisted):
             found[source.name] = version.removesuffix(besides)
     return found
 
@@ -284,11 +293,11 @@ def preview(
 
 
 def _looked_at(
-    source: Source, options: Options, readers: Mapping[str, Sequence[AnyReader]], seen: set[str], now: datetime
+    source: Source, options: Options, readers: Mapping[str, Sequence[AnyReader]], seen: dict[str, bool], now: datetime
 ) -> LogPreview:
     import pyarrow.compute as pc
 
-    status = "seen" if fingerprint(source, options)[0] in seen else "taken"
+    status = "seen" if _is_seen(fingerprint(source, options)[0], options, seen) else "taken"
     reading = formats.open_source(source, options, now=now, readers=readers)
     records = tuple(reading.sample(SHOWN))
     predictions = detections = rejected = 0

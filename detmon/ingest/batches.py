@@ -17,7 +17,7 @@ from detmon.ingest.history import History, Trait, findings, look_back, look_clos
 from detmon.ingest.rollups import rollups
 from detmon.records import plain
 from detmon.store import Connection, Store, connect, statement, transaction
-from detmon.store.rollups import merge_fragments
+from detmon.store.rollups import merge_fragments, renew
 from detmon.times import format_instant
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Log:
     """What a server says of the content, where the log is a remote object."""
     format: str | None = None
     denominator: str = "unknown"
+    supplies: bool = False
+    """The log is stored, without its images that have no detections: now these are known."""
     strict: bool = False
     """`--bad-rows fail`: one rejected record, and nothing of the log is stored."""
     status: str = "taken"
@@ -230,6 +232,9 @@ class _Staged:
             models.register_seen(con, sorted(self.table["model_id"].unique().to_pylist()), now)
             merge_fragments(con, *_span(self.table["ts"]))
             self.joined = verdicts.join_waiting(con, first_batch)
+        for share in self.shares:
+            if share.complete and share.log.supplies:
+                _supply(con, share.log)
 
     def _take_out_repeated(self) -> None:
         """Remove the rows that the batch has twice. Rare: only where hashes of ids meet are the ids compared."""
@@ -349,6 +354,15 @@ class _Staged:
         con.register("logs", logs)
         con.execute(statement("add_batches"), {"first_batch": first_batch, "now": now})
         con.unregister("logs")
+
+
+def _supply(con: Connection, log: Log) -> None:
+    """What was stored of a log before gets its denominator; the hours of its rows are summed anew."""
+    about = {"sha256": log.sha256, "denominator": log.denominator}
+    spans = con.execute(statement("supply_denominator"), about).fetchall() if log.denominator != "unknown" else []
+    moments = [moment for span in spans for moment in span if moment is not None]
+    if moments:
+        renew(con, min(moments), max(moments))
 
 
 @contextmanager

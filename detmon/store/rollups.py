@@ -7,7 +7,7 @@ different denominators (docs/formats.md) stay apart: a cell's `batch_id` is one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from detmon.store.files import Connection, statement
 
@@ -65,6 +65,7 @@ ROLLUPS = (
     Rollup("rollup_classes", ("label",), ("detections", "images", "s", "ss"), raw=("rollup_classes",)),
 )
 _WHOLE = "NOT EXISTS (SELECT 1 FROM pruned AS x WHERE x.model_id = r.model_id AND r.hour < x.before)"
+HOUR = timedelta(hours=1)
 FRAGMENTS = 32
 """An hour written by so many batches is merged."""
 
@@ -84,13 +85,28 @@ def rollups_equal_raw(con: Connection, since: datetime | None = None) -> bool:
 
 
 def _equal(con: Connection, rollup: Rollup, compared: str) -> bool:
-    keys = f"{rollup.keys}, denominator"
-    raw = " UNION ALL ".join(f"({statement(name)})" for name in rollup.raw)
-    both = f"SELECT {keys}, {rollup.measures} FROM"
-    cells = [f"({both} ({source}) GROUP BY {keys})" for source in (raw, f"{_cells(rollup)} WHERE {compared}")]
+    cells = [_summed(rollup, source) for source in (_raw(rollup), f"{_cells(rollup)} WHERE {compared}")]
     unequal = f"({cells[0]} EXCEPT {cells[1]}) UNION ALL ({cells[1]} EXCEPT {cells[0]})"
     found = con.execute(f"SELECT count(*) FROM ({unequal})").fetchone()  # noqa: S608
     return found == (0,)
+
+
+def renew(con: Connection, start: datetime, end: datetime) -> None:
+    """Sum the hours in [start, end] anew, in a transaction; none of their rows may be pruned."""
+    first = start.replace(minute=0, second=0, microsecond=0)
+    last = end.replace(minute=0, second=0, microsecond=0)
+    for name, value in (("renewed_since", first), ("renewed_before", last + HOUR)):
+        con.execute(f"SET VARIABLE {name} = CAST($value AS TIMESTAMP)", {"value": value})
+    some = " AND p.ts >= getvariable('renewed_since') AND p.ts < getvariable('renewed_before')"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS {statement('rows_of_rollups')}{some}")
+    for rollup in ROLLUPS:
+        span = {"first": first, "last": last}
+        con.execute(f"DELETE FROM {rollup.table} WHERE hour BETWEEN $first AND $last", span)  # noqa: S608
+        con.execute(
+            f"INSERT INTO {rollup.table} BY NAME SELECT r.* EXCLUDE (denominator), b.batch_id "  # noqa: S608
+            f"FROM {_summed(rollup, _raw(rollup))} AS r JOIN "
+            "(SELECT denominator, min(batch_id) AS batch_id FROM batches GROUP BY denominator) AS b USING (denominator)"
+        )
 
 
 def merge_fragments(con: Connection, start: datetime, end: datetime, fragments: int = FRAGMENTS) -> None:
@@ -110,6 +126,17 @@ def _merge(con: Connection, rollup: Rollup, hour: datetime) -> None:
     con.execute(f"DELETE FROM {rollup.table} WHERE hour = $hour", {"hour": hour})  # noqa: S608
     con.execute(f"INSERT INTO {rollup.table} BY NAME SELECT * FROM merged")  # noqa: S608
     con.execute("DROP TABLE merged")
+
+
+def _summed(rollup: Rollup, source: str) -> str:
+    """The cells of a query, one a key and denominator."""
+    keys = f"{rollup.keys}, denominator"
+    return f"(SELECT {keys}, {rollup.measures} FROM ({source}) GROUP BY {keys})"  # noqa: S608
+
+
+def _raw(rollup: Rollup) -> str:
+    """Its parts as the rows of the view `rows` give them."""
+    return " UNION ALL ".join(f"({statement(name)})" for name in rollup.raw)
 
 
 def _cells(rollup: Rollup) -> str:
