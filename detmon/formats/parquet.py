@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from detmon.errors import OperationError, nearest
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 ROWS = 30_000
 """Records of a chunk: few enough for its arrays to reuse the memory of the one before."""
-MOST_BOXES = 1_000_000
-"""Boxes of a chunk, about: row groups with many boxes an image are read in smaller pieces."""
+MOST_BYTES = 100_000_000
+"""Bytes of a chunk, about: rows with many boxes are read in smaller pieces."""
+LOOKED_GROUPS, LOOKED_ROWS = 4, 100
+"""Row groups, and rows of each, that tell how large rows are."""
 
 
 class Parquet:
@@ -86,7 +89,7 @@ def tables(file: pq.ParquetFile, columns: list[str], name: str, rows: int | None
     import pyarrow as pa
 
     try:
-        for batch in file.iter_batches(batch_size=rows or _rows(file), columns=columns):
+        for batch in file.iter_batches(batch_size=rows or _rows(file, columns), columns=columns):
             batch.validate(full=True)
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
@@ -94,14 +97,16 @@ def tables(file: pq.ParquetFile, columns: list[str], name: str, rows: int | None
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
 
 
-def _rows(file: pq.ParquetFile) -> int:
-    """Rows of a piece, by how many boxes a row has at most on average in a row group."""
-    most = 1.0
-    for group in range(file.metadata.num_row_groups):
-        info = file.metadata.row_group(group)
-        values = max((info.column(k).num_values for k in range(info.num_columns)), default=0)
-        most = max(most, values / max(info.num_rows, 1))
-    return max(1, min(ROWS, int(MOST_BOXES / most)))
+def _rows(file: pq.ParquetFile, columns: list[str]) -> int:
+    """Rows of a piece, by the largest rows at the start of some row groups.
+
+    Not by the metadata of columns: in a damaged file they end the process.
+    """
+    most = MOST_BYTES / ROWS
+    for group in range(0, file.num_row_groups, max(1, file.num_row_groups // LOOKED_GROUPS)):
+        for batch in islice(file.iter_batches(batch_size=LOOKED_ROWS, row_groups=[group], columns=columns), 1):
+            most = max(most, batch.nbytes / batch.num_rows)
+    return max(1, int(MOST_BYTES / most))
 
 
 def columns_of(names: list[str], mapping: Any) -> list[str]:

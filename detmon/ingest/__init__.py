@@ -220,7 +220,7 @@ def _seen(store: Store) -> dict[str, bool]:
 
 def _is_seen(sha256: str | None, options: Options, seen: Mapping[str, bool]) -> bool:
     """Whether a content is stored, and the options say nothing that was not known of its images."""
-    return sha256 in seen and not (options.names_all_images and seen[sha256])
+    return sha256 is not None and sha256 in seen and not (options.names_all_images and seen[sha256])
 
 
 def _versions(store: Store, sources: Sequence[Source], chosen: Sequence[Settings]) -> dict[str, str]:
