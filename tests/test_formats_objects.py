@@ -404,6 +404,14 @@ def test_the_fast_way_equals_the_slow_way_often(found: tuple[str, list[Any]]) ->
     check_both_ways(*found)
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("name", SEEDS)
+def test_what_is_not_json_is_not_overlooked_in_other_fields(name: str, value: float) -> None:
+    records = [SEEDS[name][0] | {"note": value if k == 7 else 1} for k in range(20)]
+    check_both_ways(name, records)
+    assert len(chunks_of(name, lines(*records), SEEDS[name][1], slowly=False)[1]) == 1
+
+
 @pytest.mark.parametrize("name", SEEDS)
 def test_good_lines_go_the_fast_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record, mapping = SEEDS[name]

@@ -108,6 +108,11 @@ def strictly(table: pa.Table, data: bytes, shape: Shape) -> bool | None:
     return explained and not _numbers_as_text(data, shape)
 
 
+def not_json(data: bytes) -> bool:
+    """Whether there may be an `Infinity` or a `NaN`, which DuckDB takes, also where it does not look."""
+    return any(word[:1] in data and word in data for word in (b"NaN", b"Infinity"))  # one letter is told at once
+
+
 def truths_as_numbers(table: pa.Table, data: bytes) -> bool:
     """Whether `true` or `false` may have been taken for 1 or 0; as the text of a tag they may stand."""
     if not any(map(zero_or_one, _numbers(table))):

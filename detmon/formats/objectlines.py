@@ -13,7 +13,7 @@ from detmon.formats import objects
 from detmon.formats.chunk import RAW_KEPT, Chunk, Seen, raw_schema
 from detmon.formats.contract import Options, Reject
 from detmon.formats.inputs import Input
-from detmon.formats.lineshape import count
+from detmon.formats.lineshape import count, not_json
 from detmon.formats.temporary import temporary
 
 if TYPE_CHECKING:
@@ -275,6 +275,8 @@ class _Parser:
         import duckdb
 
         data = lines.data
+        if not_json(data):
+            return None
         self._spool(data)
         try:
             table = self.form.table(self._query, data)
