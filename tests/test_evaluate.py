@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Shell
+from reviewed_world import CAR, create, line, reviewed, said
 
 from detmon import Client
 
@@ -164,12 +165,12 @@ def test_python_and_the_gate_say_the_same(world: World) -> None:
 def test_one_label(world: World) -> None:
     classes = {one["label"]: one for one in world.quality(world.records())["classes"]}
     seen = {label: world.gate(None, metric="map50", label=label) for label in LABELS}  # type: ignore[arg-type]
-    for label, said in seen.items():
+    for label, told in seen.items():
         enough = classes[label]["objects"] >= 20
-        assert said["status"] == ("pass" if enough else "undecided")
-        assert said["observed"] == (classes[label]["ap50"] if enough else None)
-    said = world.gate(3, metric="recall", label="tram")
-    assert "no object is tram (labels: bus, car, person)" in said["message"]
+        assert told["status"] == ("pass" if enough else "undecided")
+        assert told["observed"] == (classes[label]["ap50"] if enough else None)
+    told = world.gate(3, metric="recall", label="tram")
+    assert "no object is tram (labels: bus, car, person)" in told["message"]
 
 
 def test_precision_of_a_label_counts_its_boxes(world: World) -> None:
@@ -224,7 +225,7 @@ def test_the_newest_prediction_of_an_image_counts(world: World) -> None:
     older = [dict(one, timestamp="2026-11-19T00:00:00Z", detections=[]) for one in world.records()]
     found = world.quality([*world.records(), *older])
     assert figures(found) == figures(world.quality(world.records()))
-    assert {one["code"]: one["count"] for one in found["warnings"]} == {"same_image": 40}
+    assert {one["code"]: one["count"] for one in found["warnings"]} == {"training_images": 30, "same_image": 40}
 
 
 def test_images_of_another_size_cannot_be_compared(world: World) -> None:
@@ -402,3 +403,16 @@ def test_a_model_that_serves_nothing(world: World) -> None:
     world.log([dict(one, detections=[]) for one in world.records()])
     assert "precision is not known, no box is served" in world.gate(3, metric="precision")["message"]
     assert world.gate(metric="map50")["observed"] == 0
+
+
+def test_whom_the_labels_favour_is_said(detmon: Shell) -> None:
+    lines = [line(f"{n}.png", ("car", 0.9, CAR), source=f"cam{n % 4}", id=f"p{n}") for n in range(8)]
+    reviewed(detmon, lines, [said(f"p{n}", "correct", 0) for n in range(8)])
+    made = create(detmon, "v1")
+
+    def warned(*options: str) -> dict[str, int]:
+        found = detmon("quality", "show", "--model", "m", "--version", "v1", "--json", *options).json["ground_truth"]
+        return {one["code"]: one["count"] for one in found["warnings"]}
+
+    assert warned() == {"labels_of_model": 8, "training_images": made["train"]}
+    assert warned("--split", "val") == {"labels_of_model": made["val"], "not_in_version": made["train"]}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,19 @@ def read(con: Connection, id_or_name: str, split: str | None = None) -> Labels:
         what = f"no image for {split!r}" if split and said.items else "no image"
         raise UsageError(f"version {said.name!r} has {what}", "`detmon version show` says what it holds")
     used = LabelsUsed(id, said.name, said.dataset, said.digest, split, len(rows))
-    return Labels(labels.truth(rows, said.digest), used, rows["exported"].to_pylist())
+    truth = replace(labels.truth(rows, said.digest), warnings=tuple(_partial(rows, split)))
+    return Labels(truth, used, rows["exported"].to_pylist())
+
+
+def _partial(rows: pa.Table, split: str | None) -> Iterator[Warned]:
+    """Whom the labels favour: the model whose boxes they are, and whoever was trained on them."""
+    made = Counter(model for model in rows["model_id"].to_pylist() if model)
+    if made:
+        whose = " and ".join(model for model, _ in made.most_common())
+        text = f"{made.total():,} images are labelled by boxes of {whose}, as reviewers left them: they favour it"
+        yield Warned("labels_of_model", text, made.total())
+    if split is None and (n := rows["split"].to_pylist().count("train")):
+        yield Warned("training_images", f"{n:,} images are for training: they favour what was trained on them", n)
 
 
 class Placing:
