@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -132,6 +133,20 @@ def test_names_of_classes_survive_yaml(detmon: Shell) -> None:
     assert objects(read_truth(Path("out")), (640, 480)) == {
         Path(one).stem: found for one, found in {k: sorted(v) for k, v in expected(detmon, "v1").items()}.items()
     }
+
+
+def test_a_full_disk_ends_the_export(world: Shell) -> None:
+    """Although all but the largest picture, and all labels, find room."""
+    with (world.folder / "pictures/cam3/7 ä.png").open("ab") as file:
+        file.write(bytes(100_000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        failed = world("export", "v1", "--format", "yolo", "--out", "out", "--image-root", "pictures", code=4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot write out: File too large" in failed.err
+    assert not [one.name for one in world.folder.iterdir() if "out" in one.name]
 
 
 def test_boxes_end_at_the_edge_and_tiny_ones_are_dropped(detmon: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ PROBLEMS = {
 Way = Literal["copy", "link", "none"]
 AT_A_TIME = 8
 """Pictures that are brought at the same time."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""There is no room for a picture where it is wanted."""
 PATIENCE = 8
 """So many failures of one server, and no success, until it is asked no more."""
 
@@ -85,6 +88,8 @@ class Pictures:
         except DetmonError as error:
             return self._without(one, "image_unreadable", error.message)
         except OSError as error:
+            if error.errno in FULL:
+                raise  # not this picture is the matter: what is missing of the others would be chance
             return self._without(one, "image_unreadable", error.strerror or str(error))
         size = size_of(one.target)
         return Brought(size) if size else self._without(one, "no_picture", str(path or spoken(one.image_uri or "")))
