@@ -314,6 +314,11 @@ BOMB = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', InputRefused, "no 'file_name'"),
         ('{"images": 7, "annotations": [], "categories": []}', OperationError, "damaged"),
         ('{"images": [], "annotations": [{"score": 1}], "categories": []}', InputRefused, "it is a log"),
+        (
+            '{"images": [{"id": 1, "file_name": "\\ud800"}], "annotations": [], "categories": []}',
+            OperationError,
+            "damaged",
+        ),
         ("something else", InputRefused, "is no ground truth"),
         ("", InputRefused, "is no ground truth"),
     ],
@@ -342,8 +347,9 @@ def test_objects_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
         "annotations": [
             {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 5, "ignore": 1},
             {"image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"image_id": [1], "category_id": 1, "bbox": [1, 2, 3, 4]},
             {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]},
-            {"image_id": 1, "category_id": 1, "bbox": [1, 2, 0, 4]},
+            {"image_id": 1, "category_id": 1, "bbox": [1, 10**400, 0, 4]},
             {"image_id": 1, "category_id": 1},
             {"image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4], "iscrowd": 1},
         ],
@@ -353,7 +359,7 @@ def test_objects_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert (truth.ignored.tolist(), truth.crowd.tolist(), truth.area.tolist()) == ([True] * 2, [False, True], [5, 12])
     assert truth.boxes.label.tolist() == [0, -1]
     found = Counter({one.code: one.count for one in truth.warnings})
-    assert found == {"no_such_image": 1, "no_such_category": 1, "box_empty": 2}
+    assert found == {"no_such_image": 2, "no_such_category": 1, "box_empty": 2}
 
 
 def test_equal_scores_count_in_the_order_of_cocos_ids(detmon: Shell) -> None:

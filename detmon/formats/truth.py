@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")
 _ENTRY = re.compile(r"^(path|train|val|test):[ \t]*([^#\n\[]+)", re.M)
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""JSON for half of a character beyond the BMP."""
 FORMATS = "a COCO dataset, a YOLO folder (data.yaml), MOT gt.txt or CVAT XML"
 
 
@@ -122,7 +124,7 @@ class _Made:
         """Add an object; one without area is only counted."""
         try:
             x, y, w, h = (float(side) for side in box)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             x = y = w = h = 0.0
         if not (0 < w < 1e9 and 0 < h < 1e9 and abs(x) < 1e9 and abs(y) < 1e9):
             return self.warn("box_empty", "objects have no box with an area: left out")
@@ -165,6 +167,8 @@ class _Made:
 def _coco(made: _Made, content: bytes) -> Truth:
     try:
         said = json.loads(content.decode("utf-8-sig"))
+        if HALF.search(content):
+            json.dumps(said, ensure_ascii=False).encode()  # a ValueError: no store can hold it
         images, boxes, kinds = (said[name] for name in ("images", "annotations", "categories"))
         names = {kind["id"]: str(kind["name"]) for kind in kinds}
         images = sorted(images, key=lambda image: (isinstance(image["id"], str), image["id"]))
@@ -181,17 +185,19 @@ def _coco(made: _Made, content: bytes) -> Truth:
         hint = f"`detmon ingest {made.name}`"
         raise InputRefused(f"{made.name} has scores: it is a log, not ground truth", hint, code="has_scores")
     for box in boxes:
-        if not isinstance(box, dict) or box.get("image_id") not in places:
+        at = box.get("image_id") if isinstance(box, dict) else None
+        if not isinstance(at, Hashable) or at not in places:
             made.warn("no_such_image", "objects are on images that are not listed: left out")
             continue
         crowd, area = bool(box.get("iscrowd")), box.get("area")
-        label = names.get(box.get("category_id"))
+        kind = box.get("category_id")
+        label = names.get(kind) if isinstance(kind, Hashable) else None
         if label is None and not crowd:
             made.warn("no_such_category", "objects have a category that is not listed: left out")
             continue
         ignored = bool(box.get("ignore"))
-        size = float(area) if isinstance(area, int | float) else None
-        made.add(places[box["image_id"]], label, box.get("bbox") or (), ignored=ignored, crowd=crowd, area=size)
+        size = float(area) if isinstance(area, int | float) and abs(area) < 1e18 else None
+        made.add(places[at], label, box.get("bbox") or (), ignored=ignored, crowd=crowd, area=size)
     return made.done("coco")
 
 
