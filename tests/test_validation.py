@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from conftest import Shell
 from logs import FIRST, SECOND, Take, lines
 
 from detmon.errors import InputRefused
@@ -303,3 +304,31 @@ def test_bad_records_deep_in_a_big_file_keep_their_lines(take: Take) -> None:
     assert [(reject.line, reject.code) for reject in taken.rejects] == [(14_001, "bad_json"), (14_501, "score_range")]
     assert taken.rejects[0].raw == '{"broken'
     assert len(taken.rows) == 14_998
+
+
+def test_half_a_surrogate_pair_in_tags(detmon: Shell) -> None:
+    rows = ["image_id,timestamp,label,confidence,x1,y1,x2,y2,tags"]
+    rows += [f'{k}.jpg,2026-11-20T08:00:0{k}Z,car,0.9,1,2,3,4,"{{""a"": ""b""}}"' for k in range(4)]
+    rows += ['9.jpg,2026-11-20T08:00:09Z,car,0.9,1,2,3,4,"{""\\ud800"": ""b""}"']
+    (detmon.folder / "log.csv").write_text("\n".join(rows) + "\n")
+    done = detmon("ingest", "log.csv", "--model", "m", "--json").json
+    assert (done["predictions"], done["rejected"]) == (4, 1)
+    (found,) = detmon("quarantine", "list", "--json").json
+    assert (found["line"], found["field"], found["code"]) == (6, "tags", "bad_text")
+
+
+def test_a_sink_without_class_ids(detmon: Shell) -> None:
+    (detmon.folder / "log.csv").write_text("x_min,y_min,x_max,y_max,confidence,class_name,frame\n10,20,30,40,0.9,,1\n")
+    said = (
+        "--log-format",
+        "supervision-csv",
+        "--map",
+        "image_id=frame",
+        "--start",
+        "2026-11-20T08:00:00Z",
+        "--fps",
+        "1",
+    )
+    done = detmon("ingest", "log.csv", "--model", "m", *said, code=None)
+    assert done.code in (2, 4)
+    assert "reader" not in done.err

@@ -66,7 +66,7 @@ def open_parquet(path: str, name: str, repeated: Collection[str] = ()) -> pq.Par
 
     try:
         return pq.ParquetFile(path, pre_buffer=False, read_dictionary=list(repeated))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).splitlines()[0]
         raise OperationError(f"{name} is cut off or damaged: {text}", code="unreadable") from None
 

@@ -40,7 +40,8 @@ class SupervisionCsv(FlatCsv):
 
         rows = super()._rows(cells, columns, has_header=has_header)
         label = rows.columns["label"]
-        if columns.fields.get("label") != "class_name" or not label.null_count:
+        named = columns.fields.get("label") == "class_name" and "class_id" in self.names
+        if not named or not label.null_count:
             return rows
         texts = (column.cast(pa.string()) for column in (label, whole(cells.table["class_id"])))
         return replace(rows, columns={**rows.columns, "label": pc.coalesce(*texts)})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from detmon.formats.chunk import Seen
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from detmon.formats.frame import Faults
 
 Pairs = list[tuple[str, str]]
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: no text can hold it."""
 
 
 def pairs(tags: dict[str, Any], seen: list[Seen]) -> Pairs:
@@ -38,9 +42,13 @@ def tags_of_text(column: pa.Array, faults: Faults, seen: list[Seen]) -> pa.Array
     rows: list[Pairs | None] = []
     for place, text in enumerate(column.to_pylist()):
         found = _object(text)
+        said = None if found is None else pairs(found, seen)
         if found is None and text:
             faults.add([place], "tags", "wrong_type", "`tags` is text, and not a JSON object")
-        rows.append(None if found is None else pairs(found, seen))
+        elif said and "\\u" in text and HALF.search("".join(chain.from_iterable(said))):
+            faults.add([place], "tags", "bad_text", "`tags` has half of a surrogate pair")
+            said = None
+        rows.append(said)
     return _maps(rows)
 
 
