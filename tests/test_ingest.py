@@ -270,10 +270,10 @@ def test_the_prover_finds_a_wrong_cell(detmon: Shell) -> None:
 
 def test_fragments_are_merged(detmon: Shell) -> None:
     client = Client()
-    for n in range(70):
+    for n in range(40):
         (detmon.folder / "a.jsonl").write_text(jsonl(record(n, detections=[box()])))
         client.ingest("a.jsonl", complete=n % 2 == 0)
-    assert query(detmon.folder, "SELECT count(*) < 40, sum(images) FROM rollup_images") == [(True, 70)]
+    assert query(detmon.folder, "SELECT count(*) < 32, sum(images) FROM rollup_images") == [(True, 40)]
     assert proved(detmon.folder)
 
 
