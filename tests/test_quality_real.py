@@ -112,7 +112,8 @@ def test_ground_truth_beside_reviews(detmon: Shell, data: Path) -> None:
     assert truth["tide"]["Miss"] == 80
     assert found["precision"]["value"] is None
     said = detmon(*show, "--min-confidence", 0.25)
-    assert said.out.splitlines()[1].startswith("Against ground truth: mAP 0.834, precision 0.855, recall 0.874.")
+    sentence = "Against ground truth: mAP 0.834, mAP .50 0.925, precision 0.855, recall 0.874."
+    assert said.out.splitlines()[1].startswith(sentence)
     assert "labels of the log only" in said.err
     detmon("feedback", "match", path, "--model", "trap-v0", "--min-confidence", 0.25)
     again = detmon(*show, "--json").json
