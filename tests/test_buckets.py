@@ -112,22 +112,23 @@ def tree() -> dict[str, bytes]:
     return {place: lines({**FIRST, "image_id": place}) for place in places}
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a/x/1.jsonl", ["a/x/1.jsonl"]),
-        ("a/x/", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("a/x", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl", "b/5.jsonl"]),
-        ("*/x/*", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("a/x/[!1].jsonl", ["a/x/2.jsonl"]),
-        ("a/?/4.txt", ["a/y/4.txt"]),
-        ("a/*", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl"]),
-        ("**/*.jsonl", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/deep/3.jsonl", "b/5.jsonl"]),
-        ("a/**/deep/*", ["a/y/deep/3.jsonl"]),
-        ("**/y/**", ["a/y/4.txt", "a/y/deep/3.jsonl"]),
-    ],
-)
+NAMED = [
+    ("a/x/1.jsonl", ["a/x/1.jsonl"]),
+    ("a/x/", ["a/x/1.jsonl", "a/x/2.jsonl"]),
+    ("a/x", ["a/x/1.jsonl", "a/x/2.jsonl"]),
+    ("", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl", "b/5.jsonl"]),
+    ("*/x/*", ["a/x/1.jsonl", "a/x/2.jsonl"]),
+    ("a/x/[!1].jsonl", ["a/x/2.jsonl"]),
+    ("a/?/4.txt", ["a/y/4.txt"]),
+    ("a/*", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl"]),
+    ("**/*.jsonl", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/deep/3.jsonl", "b/5.jsonl"]),
+    ("a/**/deep/*", ["a/y/deep/3.jsonl"]),
+    ("**/y/**", ["a/y/4.txt", "a/y/deep/3.jsonl"]),
+]
+"""Names below the bucket with `tree`, and the logs that they stand for."""
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMED)
 def test_objects_folders_and_globs(detmon: Shell, put: Put, name: str, expected: list[str]) -> None:
     put(tree())
     done = detmon("ingest", f"s3://logs/{name}", "--json")

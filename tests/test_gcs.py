@@ -11,7 +11,7 @@ from conftest import Shell
 from gcs import Bucket
 from logs import FIRST, SECOND, lines
 from objects import LOG, ZIPPED, serving
-from test_buckets import paths, tree
+from test_buckets import NAMED, paths, tree
 
 from detmon.formats import buckets
 
@@ -28,19 +28,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
         yield made
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a/x/1.jsonl", ["a/x/1.jsonl"]),
-        ("a/x/", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("a/x", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl", "b/5.jsonl"]),
-        ("*/x/*", ["a/x/1.jsonl", "a/x/2.jsonl"]),
-        ("a/*", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/4.txt", "a/y/deep/3.jsonl"]),
-        ("a/?/4.txt", ["a/y/4.txt"]),
-        ("**/*.jsonl", ["a/x/1.jsonl", "a/x/2.jsonl", "a/y/deep/3.jsonl", "b/5.jsonl"]),
-    ],
-)
+@pytest.mark.parametrize(("name", "expected"), NAMED)
 def test_objects_folders_and_globs(detmon: Shell, bucket: Bucket, name: str, expected: list[str]) -> None:
     bucket.content, bucket.page = tree(), 2
     done = detmon("ingest", f"gs://logs/{name}", "--json")
